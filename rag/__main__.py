@@ -1,0 +1,5 @@
+"""`python -m rag`, the same as `rag`."""
+
+from rag.cli import run
+
+run()

@@ -1,0 +1,24 @@
+"""Answering: from ranked passages to sentences that are quoted, or to an honest refusal.
+
+questions.py   what a question asks for: one fact, an explanation, several views, a yes or no
+judging.py     the seam: a judge says how well each sentence answers, and whether any does
+similarity.py  the judge that compares meanings and words; its weights are fitted by training/answerer.py
+quoting.py     the answer: which sentences are quoted, in which order, under which markers
+"""
+
+from rag.answering.judging import Finding, Judge, Reading, Verdict
+from rag.answering.questions import Asked, analyse
+from rag.answering.quoting import QuotingSettings, quote_answer
+from rag.answering.similarity import SimilarityJudge
+
+__all__ = [
+    "Asked",
+    "Finding",
+    "Judge",
+    "QuotingSettings",
+    "Reading",
+    "SimilarityJudge",
+    "Verdict",
+    "analyse",
+    "quote_answer",
+]

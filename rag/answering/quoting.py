@@ -1,0 +1,87 @@
+"""The quoting answer: sentences of the articles, in reading order, each under its marker; nothing is made up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rag.answering.judging import Finding, Verdict
+from rag.answering.questions import Asked, Kind
+from rag.records import Citation, Claim
+
+_SPACE = re.compile(r"\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class QuotingSettings:
+    """When to answer, and how much: a sentence beyond the first must score `share` of the best one."""
+
+    min_confidence: float
+    max_sentences: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """The part of an answer that its quotes decide."""
+
+    answer: str
+    short_answer: str | None
+    claims: tuple[Claim, ...]
+    citations: tuple[Citation, ...]
+    reason: str | None
+
+
+def quote_answer(asked: Asked, verdict: Verdict, *, settings: QuotingSettings) -> Quoted:
+    """Return the sentences that answer, at most what the question needs, or the reason why there are none."""
+    if not verdict.findings:
+        return _declined("no passage of the articles is about this")
+    if verdict.confidence < settings.min_confidence:
+        return _declined("no sentence of the articles answers this; the nearest passages are listed")
+    chosen = in_reading_order(_choose(asked.kind, verdict.findings, settings=settings))
+    citations = tuple(_cite(finding, marker) for marker, finding in enumerate(chosen, start=1))
+    claims = tuple(
+        Claim(text=_SPACE.sub(" ", citation.quote), citations=(citation.marker,), support=1.0) for citation in citations
+    )
+    return Quoted(
+        answer=" ".join(f"{claim.text} [{claim.citations[0]}]" for claim in claims),
+        short_answer=verdict.findings[0].short_answer if asked.kind is Kind.FACT else None,
+        claims=claims,
+        citations=citations,
+        reason=None,
+    )
+
+
+def in_reading_order(findings: Sequence[Finding]) -> list[Finding]:
+    """Return findings article by article, the best finding's article first, each article from top to bottom."""
+    articles = list(dict.fromkeys(finding.reading.article.id for finding in findings))
+    return sorted(findings, key=lambda finding: (articles.index(finding.reading.article.id), finding.span.start))
+
+
+def _choose(kind: Kind, findings: Sequence[Finding], *, settings: QuotingSettings) -> list[Finding]:
+    if kind in (Kind.FACT, Kind.YES_NO):
+        return [findings[0]]
+    worthy = [finding for finding in findings if finding.score >= settings.share * findings[0].score]
+    if kind is Kind.VIEWS:
+        worthy = _articles_in_turn(worthy)
+    return worthy[: settings.max_sentences]
+
+
+def _articles_in_turn(findings: Sequence[Finding]) -> list[Finding]:
+    """Return findings so that each article speaks once before any speaks again."""
+    turns: dict[str, int] = {}
+    keyed = []
+    for place, finding in enumerate(findings):
+        turn = turns.get(finding.reading.article.id, 0)
+        turns[finding.reading.article.id] = turn + 1
+        keyed.append((turn, place, finding))
+    return [finding for _, _, finding in sorted(keyed, key=lambda key: key[:2])]
+
+
+def _cite(finding: Finding, marker: int) -> Citation:
+    return Citation.of(finding.reading.article, finding.reading.hit.passage, finding.span, marker=marker)
+
+
+def _declined(reason: str) -> Quoted:
+    return Quoted(answer="", short_answer=None, claims=(), citations=(), reason=reason)

@@ -1,0 +1,58 @@
+"""Every error that a user can meet, as one tree.
+
+RagError                    exit 1: the message says what happened, the hint what to type next
+├── ConfigError             a setting that does not exist, or has a wrong value
+├── ArticleError            a file that cannot be read as an article
+├── DuplicateArticle        two articles with one id
+├── ArticleMissing          an id, passage or slice that the index does not hold
+├── IndexMissing            no index in the folder
+├── IndexBroken             an index that fails its own manifest, or was built with other settings
+├── ModelMissing            a model that is in no folder, package or cache
+├── ModelBroken             a model that is there but cannot be loaded or exported
+└── QuestionError           an empty question, or a question set that cannot be read
+"""
+
+
+class RagError(Exception):
+    """A failure that the user can mend: what happened, and the next command to type."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class ConfigError(RagError):
+    """A setting that does not exist, or has a wrong value."""
+
+
+class ArticleError(RagError):
+    """A file that cannot be read as an article."""
+
+
+class DuplicateArticle(RagError):
+    """Two articles with one id."""
+
+
+class ArticleMissing(RagError):
+    """An article, passage or slice that the index does not hold."""
+
+
+class IndexMissing(RagError):
+    """No index in the folder."""
+
+
+class IndexBroken(RagError):
+    """An index that fails its own manifest, or was built with other settings."""
+
+
+class ModelMissing(RagError):
+    """A model that is in no folder, package or cache."""
+
+
+class ModelBroken(RagError):
+    """A model that is there but cannot be loaded or exported."""
+
+
+class QuestionError(RagError):
+    """An empty question, or a question set that cannot be read."""

@@ -1,0 +1,16 @@
+"""The index: a folder of sealed generations, each holding articles, passages, vectors and words.
+
+build.py        articles → passages → vectors and words → a new generation
+generations.py  the folder: the current generation, the atomic switch, the writer's lock
+manifest.py     what a generation says of itself, and the checksums that seal it
+store.py        articles and passages, in SQLite
+vectors.py      FAISS, inner product on unit rows
+lexical.py      bm25s, and the words it counts
+"""
+
+from rag.index.build import BuildReport, Failure, build_index, plan_build
+from rag.index.generations import Index, open_index
+from rag.index.manifest import Manifest
+from rag.index.store import ArticleFilter
+
+__all__ = ["ArticleFilter", "BuildReport", "Failure", "Index", "Manifest", "build_index", "open_index", "plan_build"]

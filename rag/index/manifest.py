@@ -1,0 +1,103 @@
+"""What a generation says of itself, and the checksums that seal it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rag.errors import IndexBroken
+
+FORMAT = 1
+FILE = "manifest.json"
+_REBUILD = "rebuild with: rag index --rebuild"
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderFacts:
+    """The encoder that made the vectors: its name, the hash of its weights, and all that decides a passage's vector."""
+
+    name: str
+    revision: str
+    fingerprint: str
+    dim: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One generation: how it was made, what it holds, and a checksum and size per file.
+
+    `content` is the hash of what was indexed and how, so that two builds of the same articles with the same settings
+    have the same one.
+    """
+
+    content: str
+    encoder: EncoderFacts
+    passage_settings: Mapping[str, int]
+    lexical_settings: Mapping[str, float | str]
+    metric: str
+    articles: int
+    passages: int
+    roots: tuple[str, ...]
+    failed: tuple[Mapping[str, str], ...]
+    built: str
+    files: Mapping[str, Mapping[str, str | int]] = field(default_factory=dict)
+    format: int = FORMAT
+
+    def settings_differ(self, other: Mapping[str, object]) -> list[str]:
+        """Return the names of those settings in `other` that this generation was not built with."""
+        mine: dict[str, object] = {
+            "encoder": self.encoder.fingerprint,
+            **{f"passages.{key}": value for key, value in self.passage_settings.items()},
+            **{f"lexical.{key}": value for key, value in self.lexical_settings.items()},
+        }
+        return [key for key, value in other.items() if mine.get(key) != value]
+
+
+def seal(folder: Path, manifest: Manifest) -> Manifest:
+    """Write the manifest into a finished generation, with the checksum and size of every file in it."""
+    files: dict[str, dict[str, str | int]] = {
+        str(file.relative_to(folder).as_posix()): {"sha256": checksum(file), "bytes": file.stat().st_size}
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.name != FILE
+    }
+    sealed = dataclasses.replace(manifest, files=files)
+    text = json.dumps(dataclasses.asdict(sealed), ensure_ascii=False, indent=2, sort_keys=True)
+    (folder / FILE).write_text(text + "\n", encoding="utf-8")
+    return sealed
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read a generation's manifest and hold the folder's files to it, by size.
+
+    Raises:
+        IndexBroken: no readable manifest, another format, or a file that is missing or of another size.
+    """
+    try:
+        raw = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        if raw["format"] != FORMAT:
+            raise IndexBroken(f"{folder} has index format {raw['format']}, this version reads {FORMAT}", hint=_REBUILD)
+        raw["encoder"] = EncoderFacts(**raw["encoder"])
+        raw["roots"], raw["failed"] = tuple(raw["roots"]), tuple(raw["failed"])
+        manifest = Manifest(**raw)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise IndexBroken(f"{folder / FILE} cannot be read: {error}", hint=_REBUILD) from error
+    for name, facts in manifest.files.items():
+        file = folder / name
+        if not file.is_file() or file.stat().st_size != facts["bytes"]:
+            raise IndexBroken(f"{file} is not the file that the index was sealed with", hint=_REBUILD)
+    return manifest
+
+
+def broken_files(folder: Path, manifest: Manifest) -> list[str]:
+    """Return the files of a generation whose checksum is not the sealed one; reads every byte."""
+    return [name for name, facts in manifest.files.items() if checksum(folder / name) != facts["sha256"]]
+
+
+def checksum(file: Path) -> str:
+    """Return the SHA-256 of a file, in hex."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

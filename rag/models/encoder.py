@@ -1,0 +1,297 @@
+"""The bi-encoder: texts in, unit vectors out, in ONNX Runtime.
+
+Nothing here imports torch, transformers or sentence-transformers. The graph is opened at the first text that is
+encoded, so cutting passages by tokens needs the tokenizer alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.errors import ConfigError, ModelBroken
+from rag.models.export import EXPORT_VERSION, ExportedEncoder, ensure_export
+from rag.models.runtime import default_cache, open_session
+from rag.models.sources import find_model, weights_hash
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+Vectors: TypeAlias = NDArray[np.float32]
+
+DEFAULT_BATCH_TOKENS: Final = 2048
+# Texts are sorted by length within a window, so that any number of them can be encoded in bounded memory.
+WINDOW_TEXTS: Final = 1024
+_UNIT_TOLERANCE: Final = 1e-3
+_SPARED_PADDING: Final = 8  # tokens: so little padding is never worth a batch of its own
+
+
+class Session(Protocol):
+    """What is asked of an ONNX Runtime session, so that a test can put a fake in its place."""
+
+    def run(self, output_names: Sequence[str] | None, input_feed: Mapping[str, NDArray[np.int64]]) -> Sequence[Vectors]:
+        """Return the graph's outputs, of which the first is the vectors: (n, dim) float32."""
+
+
+class Encoder:
+    """A bi-encoder that was exported: it turns texts into unit vectors, and cuts them into tokens.
+
+    `revision` is the hash of the model's weights. `max_tokens` counts the prompt and the special tokens; what is longer
+    loses its end. An encoder may be used from several threads.
+    """
+
+    def __init__(
+        self,
+        exported: ExportedEncoder,
+        *,
+        name: str,
+        revision: str,
+        query_prompt: str | None = None,
+        passage_prompt: str | None = None,
+        max_tokens: int | None = None,
+        threads: int = 0,
+        session: Session | None = None,
+    ) -> None:
+        self.name = name
+        self.revision = revision
+        self.dim = exported.dim
+        self.max_tokens = exported.max_tokens if max_tokens is None else max_tokens
+        self.query_prompt = exported.query_prompt if query_prompt is None else query_prompt
+        self.passage_prompt = exported.passage_prompt if passage_prompt is None else passage_prompt
+        self._exported = exported
+        self._threads = threads
+        self._given_session = session
+        if self.max_tokens > exported.max_tokens:
+            raise ConfigError(
+                f"encoder.max_tokens is {self.max_tokens}, but {name} reads at most {exported.max_tokens}",
+                hint=f"set encoder.max_tokens to {exported.max_tokens} or less",
+            )
+        if max_tokens is not None and self.passage_tokens < 1:
+            raise ConfigError(
+                f"encoder.max_tokens is {max_tokens}, which leaves nothing beside {self.special_tokens} special tokens "
+                "and the prompt",
+                hint=f"leave encoder.max_tokens out, to take the model's own {exported.max_tokens}",
+            )
+
+    @property
+    def special_tokens(self) -> int:
+        """Return how many tokens the model puts around every text."""
+        return int(self._whole_tokenizer.num_special_tokens_to_add(is_pair=False))
+
+    @property
+    def passage_tokens(self) -> int:
+        """Return how many tokens of a passage are read: `max_tokens` less the special tokens and the prompt's."""
+        prompt = len(self._whole_tokenizer.encode(self.passage_prompt, add_special_tokens=False).ids)
+        return self.max_tokens - self.special_tokens - prompt
+
+    @property
+    def fingerprint(self) -> str:
+        """Return, as JSON, all that determines a passage's vector; an index built under another has to be built again.
+
+        The model's name and the prompt of questions are not in it: neither changes what an index holds.
+        """
+        facts = {
+            "weights": self.revision,
+            "export_version": EXPORT_VERSION,
+            "passage_prompt": self.passage_prompt,
+            "max_tokens": self.max_tokens,
+        }
+        return json.dumps(facts, ensure_ascii=False)
+
+    def token_spans(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        """Return the tokens of every text as slices of it: code points, end exclusive, in reading order.
+
+        Special tokens, the prompt and truncation are left out. What the model does not see (spaces, stripped accents)
+        belongs to no token; where a token is a part of a character, as in byte-level vocabularies, slices overlap.
+        """
+        encodings = self._whole_tokenizer.encode_batch([_encodable(text) for text in texts], add_special_tokens=False)
+        return [[(start, end) for start, end in encoding.offsets] for encoding in encodings]
+
+    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+        """Return the questions' vectors, in their order: (n, dim) float32, unit rows.
+
+        Raises:
+            ModelBroken: the model gave a vector without length, or one that is not finite.
+        """
+        return self._encode(texts, prompt=self.query_prompt, batch_tokens=DEFAULT_BATCH_TOKENS, progress=None)
+
+    def encode_passages(
+        self,
+        texts: Sequence[str],
+        *,
+        batch_tokens: int = DEFAULT_BATCH_TOKENS,
+        progress: Callable[[int], None] | None = None,
+    ) -> Vectors:
+        """Return the passages' vectors, in their order: (n, dim) float32, unit rows.
+
+        `progress` is told after every batch how many passages are done. Which passages share a batch changes a vector
+        by about 1e-7, and the same call gives the same bytes.
+
+        Raises:
+            ModelBroken: the model gave a vector without length, or one that is not finite.
+        """
+        return self._encode(texts, prompt=self.passage_prompt, batch_tokens=batch_tokens, progress=progress)
+
+    def encode_batches(
+        self, texts: Sequence[str], *, batch_tokens: int = DEFAULT_BATCH_TOKENS
+    ) -> Iterator[tuple[list[int], Vectors]]:
+        """Yield passages' vectors as they are made: the places in `texts` of a batch, and its (n, dim) rows.
+
+        Every passage comes once. Batches hold passages of like length, so the places are out of order.
+
+        Raises:
+            ModelBroken: the model gave a vector without length, or one that is not finite.
+        """
+        return self._batches(texts, prompt=self.passage_prompt, batch_tokens=batch_tokens)
+
+    def _encode(
+        self, texts: Sequence[str], *, prompt: str, batch_tokens: int, progress: Callable[[int], None] | None
+    ) -> Vectors:
+        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
+        done = 0
+        for places, rows in self._batches(texts, prompt=prompt, batch_tokens=batch_tokens):
+            vectors[places] = rows
+            done += len(places)
+            if progress is not None:
+                progress(done)
+        return vectors
+
+    def _batches(self, texts: Sequence[str], *, prompt: str, batch_tokens: int) -> Iterator[tuple[list[int], Vectors]]:
+        if isinstance(texts, str):  # a str is a Sequence[str], and would be encoded letter by letter
+            raise TypeError(f"texts are a sequence of texts, got one text of {len(texts)} characters")
+        if batch_tokens < 1:
+            raise ValueError(f"batch_tokens must be at least 1, got {batch_tokens}")
+        for first in range(0, len(texts), WINDOW_TEXTS):
+            window = texts[first : first + WINDOW_TEXTS]
+            tokens = self._tokens([_encodable(prompt + text) for text in window])
+            for batch in batches_by_length([len(ids) for ids, _ in tokens], batch_tokens=batch_tokens):
+                yield [first + place for place in batch], self._run([tokens[place] for place in batch], first, batch)
+
+    def _tokens(self, texts: list[str]) -> list[tuple[list[int], list[int]]]:
+        # A single question is not worth waking the tokenizer's threads for.
+        encodings = [self._tokenizer.encode(texts[0])] if len(texts) == 1 else self._tokenizer.encode_batch(texts)
+        # A model without special tokens sees nothing in an empty text; padding then stands in for it.
+        return [(encoding.ids or [self._exported.pad_id], encoding.type_ids or [0]) for encoding in encodings]
+
+    def _run(self, tokens: list[tuple[list[int], list[int]]], first: int, batch: list[int]) -> Vectors:
+        shape = len(tokens), max(len(ids) for ids, _ in tokens)
+        feed = {
+            "input_ids": np.full(shape, self._exported.pad_id, dtype=np.int64),
+            "attention_mask": np.zeros(shape, dtype=np.int64),
+            "token_type_ids": np.zeros(shape, dtype=np.int64),
+        }
+        for row, (ids, types) in enumerate(tokens):
+            feed["input_ids"][row, : len(ids)] = ids
+            feed["attention_mask"][row, : len(ids)] = 1
+            feed["token_type_ids"][row, : len(ids)] = types
+        vectors = self._session.run(None, {name: feed[name] for name in self._exported.inputs})[0]
+        unit = np.abs(np.linalg.norm(vectors, axis=1) - 1) <= _UNIT_TOLERANCE
+        if not unit.all():  # NaN compares as false, so it is refused as well
+            place = first + batch[int(np.argmin(unit))]
+            raise ModelBroken(
+                f"{self.name} gave no usable vector for text number {place + 1}: it has no length, or is not finite",
+                hint="choose another encoder.model, such as all-MiniLM-L6-v2",
+            )
+        return vectors
+
+    @cached_property
+    def _session(self) -> Session:
+        if self._given_session is not None:
+            return self._given_session
+        session: Session = open_session(self._exported.model, threads=self._threads)
+        return session
+
+    # Truncation is a state of the tokenizer, so the spans of whole texts need one of their own: switching it to and fro
+    # would show one thread's setting to another.
+    @cached_property
+    def _whole_tokenizer(self) -> Tokenizer:
+        return _load_tokenizer(self._exported.tokenizer)
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        tokenizer = _load_tokenizer(self._exported.tokenizer)
+        tokenizer.enable_truncation(max_length=self.max_tokens)
+        return tokenizer
+
+
+def load_encoder(
+    model: str,
+    *,
+    query_prompt: str | None = None,
+    passage_prompt: str | None = None,
+    max_tokens: int | None = None,
+    threads: int = 0,
+    cache: Path | None = None,
+    notify: Callable[[str], None] | None = None,
+) -> Encoder:
+    """Return the encoder of a model: a folder, a name that a package carries, or one in the hub's cache.
+
+    A prompt that is None is the model's own, an empty one is none. `threads` 0 takes every usable core. The first use
+    of a model exports it, which takes some seconds and is told to `notify`; later ones open what is there.
+
+    Raises:
+        ModelMissing: the model is nowhere on this machine.
+        ModelBroken: it is there, but cannot be read, exported or cached.
+        ConfigError: `max_tokens` is more than the model reads, or too few to hold anything.
+    """
+    cache = cache or default_cache()
+    found = find_model(model)
+    weights = weights_hash(found.folder, cache=cache)
+    exported = ensure_export(found, weights=weights, cache=cache, notify=notify)
+    return Encoder(
+        exported,
+        name=model,
+        revision=weights,
+        query_prompt=query_prompt,
+        passage_prompt=passage_prompt,
+        max_tokens=max_tokens,
+        threads=threads,
+    )
+
+
+def batches_by_length(lengths: Sequence[int], *, batch_tokens: int) -> Iterator[list[int]]:
+    """Yield the places of texts in batches, longest first, each text once.
+
+    A batch is padded to its longest text, and `batch_tokens` bounds it with the padding; a text that is longer than
+    that comes alone. A text that is much shorter than the longest begins the next batch: computing padding costs more
+    than a larger batch saves. Texts of one length keep their order.
+    """
+    batch: list[int] = []
+    longest = 0
+    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+        padding = longest - lengths[place]
+        if batch and ((len(batch) + 1) * longest > batch_tokens or padding > max(_SPARED_PADDING, longest // 4)):
+            yield batch
+            batch = []
+        if not batch:
+            longest = lengths[place]
+        batch.append(place)
+    if batch:
+        yield batch
+
+
+def _load_tokenizer(path: Path) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises bare Exception
+        raise ModelBroken(
+            f"{path} cannot be loaded: {error}", hint=f"delete {path.parent}; it is made again when it is needed"
+        ) from error
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Half a surrogate pair, as bytes on the command line that are no UTF-8 leave it: the tokenizer takes none. One
+        # "?" for each keeps every offset where it was.
+        return text.encode(errors="replace").decode()
+    return text

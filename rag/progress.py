@@ -1,0 +1,68 @@
+"""How far a long piece of work is: a bar with the time left on a terminal, a line per stage elsewhere; on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+_SHOWN_AFTER_S = 1.0
+
+
+class StageProgress:
+    """Shows stages ("reading", "encoding") with their counts, once the work has taken a second."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._terminal = sys.stderr.isatty()
+        self._started = time.monotonic()
+        self._bar: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def notify(self, line: str) -> None:
+        """Show a line of its own."""
+        if not self._quiet:
+            print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one place that reports while work goes on
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Show that `done` of `total` steps of a stage are done."""
+        if self._quiet or total == 0:
+            return
+        if not self._terminal:
+            if done == total and time.monotonic() - self._started > _SHOWN_AFTER_S:
+                self.notify(f"{stage}: {done} of {total}")
+            return
+        if self._bar is None and time.monotonic() - self._started > _SHOWN_AFTER_S:
+            self._bar = _bar()
+            self._bar.start()
+        if self._bar is not None:
+            if stage not in self._tasks:
+                self._tasks[stage] = self._bar.add_task(stage, total=total)
+            self._bar.update(self._tasks[stage], completed=done, total=total)
+
+
+def _bar() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )

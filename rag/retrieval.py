@@ -1,0 +1,204 @@
+"""Retrieval: from a question to ranked passages, with what each stage thought of each of them.
+
+Two rankings, by vectors (cosine) and by words (BM25), are cut to their best candidates after the filter, fused into
+one, cleared of near-duplicates and cut to k. Every score is kept, so that a ranking can be explained.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.records import Hit
+
+if TYPE_CHECKING:
+    from rag.index import Index
+    from rag.records import Passage
+
+_SHINGLE_WORDS = 3
+_WORD = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalSettings:
+    """How passages are ranked: `k` of at most `candidates` per stage; `dense_weight` in 0..1 for min-max fusion."""
+
+    k: int
+    candidates: int
+    fusion: str
+    dense_weight: float
+    rrf_k: int
+    duplicate_similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What each stage thought of one passage; ranks count from 1, None where the stage did not bring it up."""
+
+    row: int
+    dense: float
+    dense_rank: int | None
+    lexical: float
+    lexical_rank: int | None
+    fused: float
+    rank: int | None = None
+    dropped: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The passages for a question, best first, and every candidate that was weighed for them."""
+
+    hits: tuple[Hit, ...]
+    texts: Mapping[str, str]
+    candidates: tuple[Candidate, ...]
+    passages: tuple[Passage, ...]
+
+
+def retrieve(
+    vector: NDArray[np.float32],
+    words: Sequence[str],
+    *,
+    index: Index,
+    settings: RetrievalSettings,
+    allowed: NDArray[np.bool_] | None = None,
+) -> Ranking:
+    """Rank the passages for a question, given as its vector (dim,) and its words.
+
+    `allowed` (n,) says which passages may be found; it counts before any cut.
+    """
+    candidates = _rank(vector, words, index=index, settings=settings, allowed=allowed)
+    passages = index.store.passages([candidate.row for candidate in candidates])
+    kept, weighed, texts = _select(candidates, passages, index=index, settings=settings)
+    hits = tuple(Hit(passage, candidate.fused, rank) for rank, (candidate, passage) in enumerate(kept, start=1))
+    return Ranking(hits, texts, tuple(weighed), tuple(passages))
+
+
+def min_max(dense: NDArray[np.float32], lexical: NDArray[np.float32], *, dense_weight: float) -> NDArray[np.float64]:
+    """Fuse two scorings of the same candidates (n,) into one in 0..1: a weighted mean of each one's min-max form.
+
+    A scoring that does not tell its candidates apart counts as 0 for all of them. Bruch, Gai and Ingber, "An Analysis
+    of Fusion Functions for Hybrid Retrieval", TOIS 2023, doi:10.1145/3596512.
+    """
+    return dense_weight * _unit_range(dense) + (1 - dense_weight) * _unit_range(lexical)
+
+
+def reciprocal_rank_fusion(rankings: Sequence[Sequence[int]], *, k: int = 60) -> dict[int, float]:
+    """Score rows by the sum over rankings of 1 / (k + rank), rank counted from 1.
+
+    Cormack, Clarke and Büttcher, SIGIR 2009, doi:10.1145/1571941.1572114.
+
+    Raises:
+        ValueError: a ranking names the same row twice.
+    """
+    fused: dict[int, float] = {}
+    for ranking in rankings:
+        if len(set(ranking)) != len(ranking):
+            raise ValueError("a ranking names a row twice")
+        for rank, row in enumerate(ranking, start=1):
+            fused[row] = fused.get(row, 0.0) + 1 / (k + rank)
+    return fused
+
+
+def near_duplicates(one: str, other: str, *, similarity: float) -> bool:
+    """Tell whether two texts are copies of each other but for small edits.
+
+    They are when the Jaccard similarity of their three-word shingles reaches `similarity` and they hold the same
+    numbers: two reports that differ in their figures are not copies.
+    """
+    if not one or not other:
+        return False
+    a, b = _shingles(one), _shingles(other)
+    if len(a & b) < similarity * len(a | b):
+        return False
+    return _numbers(one) == _numbers(other)
+
+
+def _rank(
+    vector: NDArray[np.float32],
+    words: Sequence[str],
+    *,
+    index: Index,
+    settings: RetrievalSettings,
+    allowed: NDArray[np.bool_] | None,
+) -> list[Candidate]:
+    dense_rows, _ = index.vectors.search(vector, k=settings.candidates, allowed=allowed)
+    lexical_scores = index.lexical.scores(words)
+    lexical_rows = _best(lexical_scores, k=settings.candidates, allowed=allowed)
+    rows = np.union1d(dense_rows, lexical_rows).astype(np.int64)
+    dense, lexical = index.vectors.rows(rows) @ vector, lexical_scores[rows]
+    dense_ranks = {int(row): rank for rank, row in enumerate(dense_rows, start=1)}
+    lexical_ranks = {int(row): rank for rank, row in enumerate(lexical_rows, start=1)}
+    if settings.fusion == "rrf":
+        scores = reciprocal_rank_fusion([list(dense_ranks), list(lexical_ranks)], k=settings.rrf_k)
+        fused = np.array([scores[int(row)] for row in rows])
+    else:
+        fused = min_max(dense, lexical, dense_weight=settings.dense_weight)
+    order = np.lexsort((rows, -fused))
+    return [
+        Candidate(
+            row=int(rows[i]),
+            dense=float(dense[i]),
+            dense_rank=dense_ranks.get(int(rows[i])),
+            lexical=float(lexical[i]),
+            lexical_rank=lexical_ranks.get(int(rows[i])),
+            fused=float(fused[i]),
+        )
+        for i in order
+    ]
+
+
+def _best(scores: NDArray[np.float32], *, k: int, allowed: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+    """Return the rows with the k highest scores above 0, best first, ties by row."""
+    rows = np.flatnonzero(scores > 0 if allowed is None else (scores > 0) & allowed)
+    if len(rows) > k:
+        # The k-th best score is the bar; all that reach it are kept until the ties are broken by row.
+        rows = rows[scores[rows] >= np.partition(scores[rows], -k)[-k]]
+    return rows[np.lexsort((rows, -scores[rows]))][:k].astype(np.int64)
+
+
+def _select(
+    candidates: Sequence[Candidate], passages: Sequence[Passage], *, index: Index, settings: RetrievalSettings
+) -> tuple[list[tuple[Candidate, Passage]], list[Candidate], dict[str, str]]:
+    kept: list[tuple[Candidate, Passage]] = []
+    weighed: list[Candidate] = []
+    texts: dict[str, str] = {}
+    for candidate, passage in zip(candidates, passages, strict=True):
+        if len(kept) == settings.k:
+            weighed.append(replace(candidate, dropped=f"below the first {settings.k}"))
+            continue
+        text = index.store.passage_text(passage)
+        copied = next((name for name, seen in texts.items() if _copies(text, seen, settings)), None)
+        if copied is not None:
+            weighed.append(replace(candidate, dropped=f"near-duplicate of {copied}"))
+            continue
+        texts[passage.id] = text
+        kept.append((replace(candidate, rank=len(kept) + 1), passage))
+        weighed.append(kept[-1][0])
+    return kept, weighed, texts
+
+
+def _copies(text: str, seen: str, settings: RetrievalSettings) -> bool:
+    return near_duplicates(text, seen, similarity=settings.duplicate_similarity)
+
+
+def _unit_range(scores: NDArray[np.float32]) -> NDArray[np.float64]:
+    wide = scores.astype(np.float64)
+    low, high = wide.min(initial=np.inf), wide.max(initial=-np.inf)
+    return (wide - low) / (high - low) if high > low else np.zeros_like(wide)
+
+
+def _shingles(text: str) -> set[tuple[str, ...]]:
+    words = _WORD.findall(text.casefold())
+    # Text without spaces is one long "word", so its characters stand in.
+    units = words if len(words) * 8 > len(text) / 2 else list(text.casefold())
+    return {tuple(units[i : i + _SHINGLE_WORDS]) for i in range(max(1, len(units) - _SHINGLE_WORDS + 1))}
+
+
+def _numbers(text: str) -> list[str]:
+    return sorted(re.findall(r"\d+(?:[.,]\d+)*", text))

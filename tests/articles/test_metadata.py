@@ -1,0 +1,108 @@
+import pytest
+
+from rag.articles import find_furniture
+from rag.articles.metadata import Metadata, detect_language, from_front_matter, from_text, title_of_file
+
+
+def told(text):
+    return from_text(text, furniture=find_furniture(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("A bridge for the town\n\nIt is open.", "A bridge for the town"),
+        ("Advertisement\n\nA bridge for the town\n\nIt is open.", "A bridge for the town"),
+        ("It is open.\n\n# A bridge #\n\nMore.", "A bridge"),
+        ("## A bridge\n\nMore.", "A bridge"),
+        ("```\n# no heading\n```\nMore.", "```"),
+        ("It is open.\n\nMore.", None),
+        ("它今天开放。\n\n更多", None),
+        ("- an item\n- another", None),
+        ("17 November 2023\nMore.", None),
+        ("word " * 60, None),
+    ],
+)
+def test_the_title_is_a_heading_or_a_short_first_line(text, title):
+    assert told(text)["title"] == (None if title == "```" else title)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Published: 17 November 2023",
+        "Posted on November 17, 2023 at 10:30 am",
+        "Friday, 17 November 2023",
+        "2023-11-17",
+        "culled from The Courier, 17 November 2023",
+        "OSLO, Nov. 17, 2023 (Wire) -- The bridge is open.",
+        "发布时间：2023-11-17 10:30",
+        "2023年11月17日",
+    ],
+)
+def test_a_dateline_tells_the_date(line):
+    assert told(f"A bridge\n{line}\nText.")["published"] == "2023-11-17"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A bridge\nIt was opened on 17 November 2023.\nText.",
+        "A bridge\nUpdated: 17 November 2023\nText.",
+        "A bridge\nPublished: 4/5/2023\nText.",
+        "A bridge\n2023-11-17\n2023-11-18\nText.",
+        "A.\n" * 6 + "2023-11-17\n" + "B.\n" * 6,
+    ],
+)
+def test_a_date_in_the_story_is_not_the_articles(text):
+    assert told(text)["published"] is None
+
+
+@pytest.mark.parametrize(
+    ("line", "source"),
+    [
+        ("culled from The Courier", "The Courier"),
+        ("culled from The CourierAdvertisement", "The Courier"),
+        ("Source: The Courier, 17 November 2023", "The Courier"),
+        ("© 2023 The Courier. All rights reserved.", "The Courier"),
+        ("来源：南方日报", "南方日报"),
+        ("The source of the river is unknown.", None),
+    ],
+)
+def test_the_source_stands_in_a_line_of_its_own(line, source):
+    assert told(f"A bridge\n\nIt is open.\n\n{line}")["source"] == source
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("The bridge of the town was opened by the mayor and is in use.", "en"),
+        ("Die Brücke der Stadt wurde vom Bürgermeister eröffnet.", None),
+        ("会议昨天在北京举行，双方交换了意见。", "zh"),
+        ("会議は昨日東京で開かれた。", "ja"),
+        ("회의가 어제 서울에서 열렸다.", "ko"),
+        ("The academy (中国大连高级经理学院) is in the north of the country and is for the leaders of firms.", "en"),
+        ("12 34", None),
+    ],
+)
+def test_the_language_follows_from_script_and_stop_words(text, language):
+    assert detect_language(text) == language
+
+
+def test_front_matter_that_is_no_date_stays_as_written():
+    metadata = from_front_matter({"published": "last spring", "Title": "A", "tags": "x, y"})
+    assert metadata.fields == {"title": "A"}
+    assert metadata.others == {"published": "last spring", "tags": "x, y"}
+    assert metadata.origins["published"] == "front matter"
+
+
+def test_a_weaker_witness_fills_only_what_is_missing():
+    metadata = Metadata(fields={"title": "A"}, origins={"title": "html"})
+    filled = metadata.or_else({"title": "B", "source": "C", "url": None}, origin="text")
+    assert filled.fields == {"title": "A", "source": "C"}
+    assert filled.origins == {"title": "html", "source": "text"}
+
+
+@pytest.mark.parametrize(("path", "title"), [("a/old-bridge_2.md", "old bridge 2"), ("---.txt", "---")])
+def test_a_file_name_becomes_a_title(path, title):
+    assert title_of_file(path) == title

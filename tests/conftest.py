@@ -1,0 +1,84 @@
+"""What holds for every test: examples are the same in every run, and nothing reaches the network."""
+
+import ipaddress
+import re
+import sys
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+# The same examples everywhere: a red test must mean the code changed. Deadlines only measure the machine.
+settings.register_profile("rag", derandomize=True, deadline=None, print_blob=True)
+settings.load_profile("rag")
+
+_watching = False
+
+
+def _refuse_network(event: str, arguments: tuple[object, ...]) -> None:
+    if not _watching or event not in {"socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo"}:
+        return
+    address = arguments[0] if event == "socket.getaddrinfo" else arguments[1]
+    host = address[0] if isinstance(address, tuple) else address
+    if isinstance(address, (str, bytes)) and event != "socket.getaddrinfo":
+        return  # a Unix socket's path
+    if host in {None, "", "localhost", b"localhost"} or _is_loopback(host):
+        return
+    raise RuntimeError(f"a test reached for the network: {event} {address!r}")
+
+
+def _is_loopback(host: object) -> bool:
+    try:
+        return ipaddress.ip_address(host.decode() if isinstance(host, bytes) else str(host)).is_loopback
+    except ValueError:
+        return False
+
+
+# A hook sees what C code opens through Python too, which replacing socket.socket does not; it cannot be removed again.
+sys.addaudithook(_refuse_network)
+
+
+@pytest.fixture(autouse=True)
+def _no_network():
+    global _watching  # noqa: PLW0603  # an audit hook has no other way to be switched
+    _watching = True
+    yield
+    _watching = False
+
+
+class WordEncoder:
+    """A small encoder without weights: a text's vector counts its words, hashed into `dim` places."""
+
+    name = "words"
+    revision = "0" * 64
+    fingerprint = "words-1"
+    dim = 64
+    passage_tokens = 62
+
+    def __init__(self):
+        self.encoded: list[str] = []
+
+    def token_spans(self, texts):
+        return [[match.span() for match in re.finditer(r"\w+|[^\w\s]", text)] for text in texts]
+
+    def encode_passages(self, texts, *, progress=None):
+        self.encoded += texts
+        if progress is not None:
+            progress(len(texts))
+        return self._encode(texts)
+
+    def encode_queries(self, texts):
+        return self._encode(texts)
+
+    def _encode(self, texts):
+        rows = np.full((len(texts), self.dim), 1e-3, np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            for word in re.findall(r"\w+", text.casefold()):
+                row[zlib.crc32(word.encode()) % self.dim] += 1
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@pytest.fixture
+def word_encoder():
+    return WordEncoder()

@@ -1,0 +1,114 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.errors import ArticleMissing
+from rag.index.store import ArticleFilter, Store, StoredArticle, date_range, write_store
+from rag.records import Article, Passage, Span
+
+
+def stored(article_id, text="One. Two.", **fields):
+    article = Article(id=article_id, path=f"a/{article_id}", text=text, title=f"On {article_id}", **fields)
+    passages = (Passage(article_id, 0, 0, len(text), (Span(0, len(text)),)),)
+    return StoredArticle(article, file=f"/a/{article_id}", hash=article_id, passages=passages, passage_hashes=(text,))
+
+
+def store_of(tmp_path, *articles):
+    write_store(tmp_path / "articles.sqlite", articles)
+    return Store(tmp_path / "articles.sqlite")
+
+
+def allowed(tmp_path, wanted):
+    store = store_of(
+        tmp_path,
+        stored("day", published="2023-11-17", source="Japan Times", language="en"),
+        stored("month", published="2023-11", source="Élan", language="ja"),
+        stored("year", published="2023"),
+        stored("undated"),
+    )
+    return [name for name, mask in zip(store.article_ids(), store.allowed(wanted, size=4), strict=True) if mask]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        (ArticleFilter(since="2023-11-18"), ["month", "year"]),
+        (ArticleFilter(since="2023-11-17"), ["day", "month", "year"]),
+        (ArticleFilter(until="2023-11-16"), ["month", "year"]),
+        (ArticleFilter(until="2023-10"), ["year"]),
+        (ArticleFilter(since="2024"), []),
+        (ArticleFilter(until="2023"), ["day", "month", "year"]),
+        (ArticleFilter(source="japan times"), ["day"]),
+        (ArticleFilter(source="ÉLAN"), ["month"]),
+        (ArticleFilter(language="JA"), ["month"]),
+        (ArticleFilter(since="2023", source="Japan Times", language="en"), ["day"]),
+    ],
+)
+def test_a_filter_keeps_the_articles_that_may_lie_in_it(tmp_path, wanted, names):
+    assert allowed(tmp_path, wanted) == names
+
+
+@pytest.mark.parametrize(
+    ("published", "expected"),
+    [
+        ("2024", ("2024-01-01", "2024-12-31")),
+        ("2024-02", ("2024-02-01", "2024-02-29")),
+        ("2023-02", ("2023-02-01", "2023-02-28")),
+        ("2023-11-17", ("2023-11-17", "2023-11-17")),
+    ],
+)
+def test_a_date_is_the_days_that_it_names(published, expected):
+    assert date_range(published) == expected
+
+
+@pytest.mark.parametrize(
+    "published", ["", "23", "2023-13", "2023-00", "2023-02-30", "2023-2", "yesterday", "2023-02-01-1", "0000"]
+)
+def test_what_names_no_day_is_refused(published):
+    with pytest.raises(ValueError, match="date"):
+        date_range(published)
+
+
+def test_an_article_comes_back_as_it_was_stored(tmp_path):
+    article = stored(
+        "x.md",
+        text="Été 🎌. 中日。",
+        source="S",
+        author="A",
+        published="2023",
+        language="en",
+        url="u",
+        first_line=7,
+        furniture=(Span(0, 3),),
+        origins={"title": "text"},
+        metadata={"section": "World"},
+    )
+    store = store_of(tmp_path, article)
+    assert store.article("x.md") == article.article
+    assert store.stored("x.md") == article
+    assert store.passage("x.md", 0) == article.passages[0]
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1), data=st.data())
+def test_a_passages_text_is_its_slice_of_the_article(tmp_path_factory, text, data):
+    start = data.draw(st.integers(0, len(text) - 1))
+    end = data.draw(st.integers(start + 1, len(text)))
+    article = Article(id="x", path="x", text=text, title="t")
+    passage = Passage("x", 0, start, end, ())
+    store = store_of(tmp_path_factory.mktemp("store"), StoredArticle(article, "x", "h", (passage,), ("h",)))
+    assert store.passage_text(passage) == text[start:end]
+
+
+def test_passages_come_back_in_the_order_asked_for(tmp_path):
+    store = store_of(tmp_path, *(stored(f"{number:04}") for number in range(1200)))
+    rows = [1100, 3, 700, 3]
+    assert [passage.article for passage in store.passages(rows)] == [f"{row:04}" for row in rows]
+
+
+def test_what_is_not_there_is_an_error_with_the_next_command(tmp_path):
+    store = store_of(tmp_path, stored("x.md"))
+    with pytest.raises(ArticleMissing, match=r"y\.md") as missing:
+        store.article("y.md")
+    assert "rag status" in missing.value.hint
+    with pytest.raises(ArticleMissing, match=r"x\.md#9"):
+        store.passage("x.md", 9)

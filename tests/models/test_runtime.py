@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pytest
+
+from rag.errors import ModelBroken
+from rag.models.runtime import default_cache, open_session, usable_cores, write_atomically
+
+
+def test_the_cache_is_where_the_environment_says(monkeypatch):
+    monkeypatch.setenv("RAG_CACHE", "/own")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
+    assert default_cache() == Path("/own")
+    monkeypatch.delenv("RAG_CACHE")
+    assert default_cache() == Path("/xdg/rag")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert default_cache() == Path("~/.cache/rag").expanduser()
+
+
+def test_at_least_one_core_is_usable():
+    assert usable_cores() >= 1
+
+
+def test_a_damaged_graph_is_named(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"not a graph")
+    with pytest.raises(ModelBroken, match=r"model\.onnx") as caught:
+        open_session(tmp_path / "model.onnx", threads=1)
+    assert str(tmp_path) in caught.value.hint
+
+
+def test_a_file_is_replaced_whole(tmp_path):
+    path = tmp_path / "new" / "file"
+    write_atomically(path, b"one")
+    write_atomically(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert [entry.name for entry in path.parent.iterdir()] == ["file"]
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path):
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OSError, match="taken"):
+        write_atomically(tmp_path / "taken", b"")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["taken"]

@@ -1,0 +1,143 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from rag.index import build_index, open_index
+from rag.index.build import BuildSettings
+from rag.index.lexical import terms
+from rag.index.store import ArticleFilter
+from rag.retrieval import RetrievalSettings, min_max, near_duplicates, reciprocal_rank_fusion, retrieve
+
+SETTINGS = RetrievalSettings(k=3, candidates=10, fusion="minmax", dense_weight=0.5, rrf_k=60, duplicate_similarity=0.8)
+SCORES = arrays(np.float32, 6, elements=st.floats(-1, 1, width=32))
+
+
+@pytest.fixture
+def index(tmp_path, word_encoder):
+    folder = tmp_path / "articles"
+    folder.mkdir()
+    texts = {
+        "ban.md": "China banned all Japanese seafood in August after the water release began.",
+        "copy.md": "China banned all Japanese seafood in August after the water release began.",
+        "trade.md": "Trade between China and Japan fell by 10.7% in 2023.",
+        "visit.md": "The minister visited Beijing in April.",
+        "水.md": "日本开始排放处理水,中国禁止进口水产品。",
+    }
+    for number, (name, text) in enumerate(texts.items()):
+        published = f"---\npublished: 2023-0{number + 1}-01\n---\n"
+        (folder / name).write_text(f"{published}# Title\n\n{text}\n", encoding="utf-8")
+    settings = BuildSettings(max_tokens=60, overlap_sentences=0, k1=0.9, b=0.4)
+    target = tmp_path / "index"
+    build_index(
+        [folder],
+        index=target,
+        encoder=word_encoder,
+        settings=settings,
+        add=False,
+        rebuild=False,
+        progress=lambda *_: None,
+    )
+    return open_index(target)
+
+
+def ranked(index, encoder, question, *, settings=SETTINGS, wanted=None):
+    allowed = None if wanted is None else index.store.allowed(wanted, size=index.manifest.passages)
+    return retrieve(
+        encoder.encode_queries([question])[0], terms(question), index=index, settings=settings, allowed=allowed
+    )
+
+
+def articles(ranking):
+    return [hit.passage.article for hit in ranking.hits]
+
+
+def test_the_passage_about_the_question_comes_first(index, word_encoder):
+    assert articles(ranked(index, word_encoder, "How far did trade between China and Japan fall?"))[0] == "trade.md"
+
+
+def test_two_characters_find_a_chinese_passage(index, word_encoder):
+    by_words = dataclasses.replace(SETTINGS, dense_weight=0.1)
+    assert articles(ranked(index, word_encoder, "水产", settings=by_words))[0] == "水.md"
+
+
+def test_hits_are_ranked_from_one_by_falling_score(index, word_encoder):
+    hits = ranked(index, word_encoder, "seafood ban August").hits
+    assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+def test_a_copy_is_shown_once_and_said_to_be_dropped(index, word_encoder):
+    ranking = ranked(index, word_encoder, "China banned seafood in August")
+    assert {"ban.md", "copy.md"} - set(articles(ranking)) == {"copy.md"}
+    assert "near-duplicate of ban.md#0" in [candidate.dropped for candidate in ranking.candidates]
+
+
+def test_a_filter_counts_before_the_cut(index, word_encoder):
+    one = RetrievalSettings(k=1, candidates=1, fusion="minmax", dense_weight=0.5, rrf_k=60, duplicate_similarity=0.8)
+    wanted = ArticleFilter(since="2023-04", until="2023-04")
+    assert articles(ranked(index, word_encoder, "China banned seafood", settings=one, wanted=wanted)) == ["visit.md"]
+
+
+def test_a_filter_that_nothing_passes_finds_nothing(index, word_encoder):
+    assert ranked(index, word_encoder, "seafood", wanted=ArticleFilter(since="2030")).hits == ()
+
+
+def test_every_candidate_is_kept_or_says_why_not(index, word_encoder):
+    ranking = ranked(index, word_encoder, "China seafood")
+    for candidate in ranking.candidates:
+        assert (candidate.rank is None) == (candidate.dropped is not None)
+    assert [c.rank for c in ranking.candidates if c.rank] == [hit.rank for hit in ranking.hits]
+
+
+def test_reciprocal_rank_fusion_can_be_chosen(index, word_encoder):
+    by_rank = RetrievalSettings(k=3, candidates=10, fusion="rrf", dense_weight=0.5, rrf_k=60, duplicate_similarity=0.8)
+    best = ranked(index, word_encoder, "trade between China and Japan fell", settings=by_rank).hits[0]
+    assert best.passage.article == "trade.md"
+    assert best.score == pytest.approx(1 / 61 + 1 / 61)
+
+
+def test_rrf_adds_reciprocal_ranks():
+    assert reciprocal_rank_fusion([[1, 2], [2]])[2] == pytest.approx(1 / 62 + 1 / 61)
+
+
+def test_rrf_refuses_a_ranking_that_names_a_row_twice():
+    with pytest.raises(ValueError, match="twice"):
+        reciprocal_rank_fusion([[1, 1]])
+
+
+def test_min_max_is_the_weighted_mean_of_both_ranges():
+    fused = min_max(np.array([0.2, 0.4, 0.6], np.float32), np.array([9, 0, 3], np.float32), dense_weight=0.25)
+    assert fused == pytest.approx([0.75 * 1, 0.25 * 0.5, 0.25 * 1 + 0.75 / 3])
+
+
+@given(SCORES, SCORES, st.floats(0, 1))
+def test_min_max_stays_between_nought_and_one(dense, lexical, weight):
+    fused = min_max(dense, lexical, dense_weight=weight)
+    assert ((fused >= 0) & (fused <= 1)).all()
+
+
+@given(SCORES, SCORES)
+def test_min_max_of_one_scoring_keeps_its_order(dense, lexical):
+    fused = min_max(dense, lexical, dense_weight=1)
+    assert all((fused[i] >= fused[j]) for i in range(6) for j in range(6) if dense[i] > dense[j])
+
+
+def test_a_scoring_that_tells_nothing_apart_counts_as_nothing():
+    fused = min_max(np.array([0.5, 0.5], np.float32), np.array([1, 2], np.float32), dense_weight=0.5)
+    assert fused.tolist() == [0, 0.5]
+
+
+def test_texts_with_other_figures_are_no_copies():
+    text = "Trade between the two countries reached {} billion dollars, the ministry of commerce said in its report."
+    assert near_duplicates(text.format(318), text.format(318), similarity=0.8)
+    assert not near_duplicates(text.format(318), text.format(357), similarity=0.5)
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_being_a_copy_goes_both_ways_and_holds_for_oneself(one, other):
+    assert near_duplicates(one, one, similarity=1)
+    assert near_duplicates(one, other, similarity=0.8) == near_duplicates(other, one, similarity=0.8)
