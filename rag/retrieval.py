@@ -6,6 +6,7 @@ one, cleared of near-duplicates and cut to k. Every score is kept, so that a ran
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rag.records import Passage
 
 _SHINGLE_WORDS = 3
+_REMEMBERED_TEXTS = 512  # more than one ranking looks at, each text being compared with all before it
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -114,7 +116,7 @@ def near_duplicates(one: str, other: str, *, similarity: float) -> bool:
     if not one or not other:
         return False
     a, b = _shingles(one), _shingles(other)
-    if len(a & b) < similarity * len(a | b):
+    if min(len(a), len(b)) < similarity * max(len(a), len(b)) or len(a & b) < similarity * len(a | b):
         return False
     return _numbers(one) == _numbers(other)
 
@@ -173,7 +175,7 @@ def _select(
             weighed.append(replace(candidate, dropped=f"below the first {settings.k}"))
             continue
         text = index.store.passage_text(passage)
-        copied = next((name for name, seen in texts.items() if _copies(text, seen, settings)), None)
+        copied = _copied(passage, text, seen=texts, index=index, settings=settings)
         if copied is not None:
             weighed.append(replace(candidate, dropped=f"near-duplicate of {copied}"))
             continue
@@ -183,8 +185,24 @@ def _select(
     return kept, weighed, texts
 
 
-def _copies(text: str, seen: str, settings: RetrievalSettings) -> bool:
-    return near_duplicates(text, seen, similarity=settings.duplicate_similarity)
+def _copied(
+    passage: Passage, text: str, *, seen: Mapping[str, str], index: Index, settings: RetrievalSettings
+) -> str | None:
+    """Return the id of the passage that this one copies; copies of an article are cut at other places than it is."""
+    copies, similarity = index.store.copies, settings.duplicate_similarity
+    for name, other in seen.items():
+        if near_duplicates(text, other, similarity=similarity):
+            return name
+        article = name.rpartition("#")[0]
+        same_report = copies.get(article, article) == copies.get(passage.article, passage.article)
+        if same_report and article != passage.article and _contained(text, other, similarity=similarity):
+            return name
+    return None
+
+
+def _contained(text: str, other: str, *, similarity: float) -> bool:
+    own = _shingles(text)
+    return len(own & _shingles(other)) >= similarity * len(own) and set(_numbers(text)) <= set(_numbers(other))
 
 
 def _unit_range(scores: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -193,11 +211,12 @@ def _unit_range(scores: NDArray[np.float32]) -> NDArray[np.float64]:
     return (wide - low) / (high - low) if high > low else np.zeros_like(wide)
 
 
-def _shingles(text: str) -> set[tuple[str, ...]]:
+@functools.lru_cache(maxsize=_REMEMBERED_TEXTS)
+def _shingles(text: str) -> frozenset[tuple[str, ...]]:
     words = _WORD.findall(text.casefold())
     # Text without spaces is one long "word", so its characters stand in.
     units = words if len(words) * 8 > len(text) / 2 else list(text.casefold())
-    return {tuple(units[i : i + _SHINGLE_WORDS]) for i in range(max(1, len(units) - _SHINGLE_WORDS + 1))}
+    return frozenset(tuple(units[i : i + _SHINGLE_WORDS]) for i in range(max(1, len(units) - _SHINGLE_WORDS + 1)))
 
 
 def _numbers(text: str) -> list[str]:

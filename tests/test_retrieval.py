@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rag.index import build_index, open_index
-from rag.index.build import BuildSettings
+from rag.index import open_index
+from rag.index.build import BuildSettings, build_index
 from rag.index.lexical import terms
 from rag.index.store import ArticleFilter
 from rag.retrieval import RetrievalSettings, min_max, near_duplicates, reciprocal_rank_fusion, retrieve
@@ -141,3 +141,28 @@ def test_texts_with_other_figures_are_no_copies():
 def test_being_a_copy_goes_both_ways_and_holds_for_oneself(one, other):
     assert near_duplicates(one, one, similarity=1)
     assert near_duplicates(one, other, similarity=0.8) == near_duplicates(other, one, similarity=0.8)
+
+
+def test_a_passage_within_a_copy_of_its_article_is_found_once(tmp_path, word_encoder):
+    report = " ".join(f"The ministry told of step {number} in its talks on fish and trade." for number in range(8))
+    folder = tmp_path / "articles"
+    folder.mkdir()
+    (folder / "agency.md").write_text(f"# Steps\n\n{report}\n")
+    (folder / "echo.md").write_text(f"# Steps\n\nAGENCY, Tokyo, Friday: {report}\n")
+    build_index(
+        [folder],
+        index=tmp_path / "index",
+        encoder=word_encoder,
+        settings=BuildSettings(max_tokens=60, overlap_sentences=0, k1=0.9, b=0.4),
+        add=False,
+        rebuild=False,
+        progress=lambda *_: None,
+    )
+    opened = open_index(tmp_path / "index")
+    ranking = ranked(opened, word_encoder, "Which steps did the ministry tell of?", settings=SETTINGS)
+    assert opened.store.copies == {"echo.md": "agency.md"}
+    for hit in ranking.hits:
+        others = [other for other in ranking.hits if other.passage.article != hit.passage.article]
+        sentences = ranking.texts[hit.passage.id].split(". ")
+        held = [sum(part.strip(".") in ranking.texts[other.passage.id] for part in sentences) for other in others]
+        assert all(count < len(sentences) for count in held)

@@ -1,35 +1,60 @@
 """The build: articles → passages → vectors and words → a new sealed generation.
 
-What the current generation already holds is used again: an article whose text and metadata are the same keeps its
-passages, and a passage whose embedded text is the same keeps its vector.
+What the current generation already holds is used again: a file whose bytes are the same is not parsed, an article
+whose text and metadata are the same keeps its passages, and a passage whose embedded text is the same keeps its
+vector. What a build encoded before it died is taken from its journal.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import shutil
+import stat
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.articles import ArticleFile, find_files, read_article
-from rag.errors import ArticleError, DuplicateArticle, IndexBroken, IndexMissing
-from rag.index.generations import Index, new_generation, next_name, open_index, switch, writing
+from rag.articles import MOST_MEGABYTES, ArticleFile, find_files, read_articles
+from rag.errors import ArticleEmpty, ArticleError, DuplicateArticle, IndexBroken, IndexMissing
+from rag.index.copies import Compared, Copy, find_copies, own_text, sign
+from rag.index.coverage import find_uncovered
+from rag.index.generations import (
+    KEPT,
+    Index,
+    clear_generations,
+    new_generation,
+    next_name,
+    open_index,
+    switch,
+    writing,
+)
+from rag.index.journal import Journal
 from rag.index.lexical import ANALYZER, LexicalIndex, terms
+from rag.index.manifest import FILE as SEAL
 from rag.index.manifest import EncoderFacts, Manifest, seal
-from rag.index.store import StoredArticle, write_store
+from rag.index.store import StoredArticle, StoredFile, write_store
 from rag.index.vectors import METRIC, VectorIndex
 from rag.passages import embedded_text, split_passages
 from rag.records import Article
 
 # A stage ("reading", "encoding"), how much of it is done, and how much there is.
 Progress: TypeAlias = Callable[[str, int, int], None]
+
+_JOURNAL = "journal"
+_BATCH_PASSAGES = 32  # what a kill can cost, at most
+# Which libraries decide, beside our own code, what is read out of a file.
+_READERS = ("charset-normalizer", "lxml", "lxml_html_clean", "pypdfium2", "trafilatura")
+# A file that was written so shortly before it was looked at may be written again without a later time.
+_SETTLED_NS = 2_000_000_000
 
 
 class PassageEncoder(Protocol):
@@ -105,7 +130,12 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What a build did, or would do: article ids by what became of them, and how many passages were encoded anew."""
+    """What a build did, or would do, with every file: nothing is passed over in silence.
+
+    An article that is indexed is in `added`, `changed` or `unchanged`, by its id; a file without an article is in
+    `empty` or `failed`, by its path and with the reason. `duplicates` are those of the indexed articles that are copies
+    of another. `encoded` counts the passages that were encoded anew, `resumed` those that an interrupted build had.
+    """
 
     added: tuple[str, ...]
     changed: tuple[str, ...]
@@ -116,13 +146,44 @@ class BuildReport:
     passages: int
     encoded: int
     content: str
+    empty: tuple[Failure, ...] = ()
+    duplicates: tuple[Copy, ...] = ()
+    resumed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An article to index; `article` is None where its file was not read, being as the current generation has it."""
+
+    id: str
+    file: str
+    hash: str
+    article: Article | None
+
+
+class _Gathered:
+    """What lies under the roots: articles by id, files by what came of them."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, _Entry] = {}
+        self.files: dict[str, StoredFile] = {}
+        self.failed: list[Failure] = []
+        self.empty: list[Failure] = []
+
+    def fail(self, path: str, error: ArticleError) -> None:
+        """Note a file, or a row of one, that gave no article."""
+        (self.empty if isinstance(error, ArticleEmpty) else self.failed).append(Failure(path, error.message))
+
+    def in_order(self) -> list[_Entry]:
+        """Return the articles, sorted by id."""
+        return [self.entries[key] for key in sorted(self.entries)]
 
 
 def plan_build(roots: Sequence[Path], *, index: Path, add: bool, progress: Progress) -> BuildReport:
     """Read the articles and tell what a build would do, writing nothing."""
     previous = _previous(index)
-    articles, failures, _ = _gather(roots, previous=previous, add=add, progress=progress)
-    return _report(articles, failures, previous=previous, passages=0, encoded=0, content="")
+    gathered = _gather(roots, reused=previous, previous=previous if add else None, progress=progress)
+    return _report(gathered, previous=previous, content="")
 
 
 def build_index(
@@ -134,38 +195,45 @@ def build_index(
     add: bool,
     rebuild: bool,
     progress: Progress,
+    keep: int = KEPT,
 ) -> BuildReport:
     """Bring the index up to date with the articles under `roots`, and return what was done.
 
     With `add`, articles of the current generation that are not under `roots` stay. With `rebuild`, nothing of it is
-    used again. When nothing changed, the current generation stays.
+    used again. When nothing changed, the current generation stays. Of the generations, the last `keep` are kept.
 
     Raises:
         ArticleError: a root does not exist, or no article could be read.
         DuplicateArticle: two files would have one id.
         IndexBroken: the current generation was built with other settings, and `rebuild` was not asked for.
+        RagError: another build is at work, the disk is full, or the folder cannot be written.
     """
     with writing(index):
         previous = None if rebuild and not add else _previous(index)
+        described = settings.described(encoder.fingerprint)
         if previous is not None and not rebuild:
-            _check_settings(previous.manifest, settings.described(encoder.fingerprint))
-        articles, failures, names = _gather(roots, previous=previous, add=add, progress=progress)
-        if not articles:
-            raise _nothing_to_index(roots, failures)
-        content = _content_hash(articles, settings.described(encoder.fingerprint))
-        if previous is not None and not rebuild and _same(previous.manifest, content, failures):
-            return _report(
-                articles, failures, previous=previous, passages=previous.manifest.passages, encoded=0, content=content
-            )
+            _check_settings(previous.manifest, described)
         reused = None if rebuild else previous
-        stored = []
-        for article in articles:
-            try:
-                stored.append(_store_article(article, names[article.id], reused, encoder, settings))
-            except ArticleError as error:
-                failures.append(Failure(article.path, error.message))
-        articles = [item.article for item in stored]
-        vectors, encoded = _vectors(stored, reused, encoder, progress)
+        gathered = _gather(roots, reused=reused, previous=previous if add else None, progress=progress)
+        stored = _split(gathered, encoder, settings, reused=reused, previous=previous, progress=progress)
+        if not stored:
+            raise _nothing_to_index(roots, [*gathered.failed, *gathered.empty])
+        content = _content_hash(gathered.in_order(), described)
+        if reused is not None and _same(reused.manifest, content, gathered):
+            (index / _JOURNAL).unlink(missing_ok=True)
+            clear_generations(index, keep=keep)
+            return _report(
+                gathered,
+                previous=previous,
+                content=content,
+                passages=reused.manifest.passages,
+                duplicates=_copies_in(stored),
+            )
+        duplicates = find_copies([_compared(item) for item in stored])
+        of = {copy.article: copy.of for copy in duplicates}
+        stored = [replace(item, copy_of=of.get(item.article.id)) for item in stored]
+        with Journal(index / _JOURNAL, fingerprint=encoder.fingerprint, dim=encoder.dim) as journal:
+            vectors, encoded, resumed = _vectors(stored, reused, encoder, journal, progress)
         manifest = Manifest(
             content=content,
             encoder=EncoderFacts(encoder.name, encoder.revision, encoder.fingerprint, encoder.dim),
@@ -175,11 +243,22 @@ def build_index(
             articles=len(stored),
             passages=len(vectors),
             roots=tuple(str(root.absolute()) for root in roots),
-            failed=tuple(asdict(failure) for failure in failures),
+            failed=tuple(asdict(failure) for failure in gathered.failed),
+            empty=tuple(asdict(failure) for failure in gathered.empty),
+            reading=_reading_code(),
             built=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        _write(index, stored, vectors, manifest, settings)
-        return _report(articles, failures, previous=previous, passages=len(vectors), encoded=encoded, content=content)
+        _write(index, stored, gathered.files.values(), vectors, manifest=manifest, settings=settings)
+        clear_generations(index, keep=keep)
+        return _report(
+            gathered,
+            previous=previous,
+            content=content,
+            passages=len(vectors),
+            encoded=encoded,
+            resumed=resumed,
+            duplicates=duplicates,
+        )
 
 
 def _previous(index: Path) -> Index | None:
@@ -189,42 +268,130 @@ def _previous(index: Path) -> Index | None:
         return None
 
 
-def _gather(
-    roots: Sequence[Path], *, previous: Index | None, add: bool, progress: Progress
-) -> tuple[list[Article], list[Failure], dict[str, str]]:
-    """Return the articles to index by id, the files that failed, and the file behind each article."""
+# Reading
+
+
+def _gather(roots: Sequence[Path], *, reused: Index | None, previous: Index | None, progress: Progress) -> _Gathered:
+    """Return what lies under the roots, and besides in `previous`; what did not change is taken from `reused`."""
     files = find_files(roots)
-    articles: dict[str, Article] = {}
-    names: dict[str, str] = {}
-    failures: list[Failure] = []
+    gathered = _Gathered()
+    known = _Known(reused)
     for done, file in enumerate(files, start=1):
-        article = _read(file, failures)
-        if article is not None:
-            articles[article.id], names[article.id] = article, str(file.file)
+        _gather_file(file, gathered, known)
         progress("reading", done, len(files))
-    if add and previous is not None:
-        for article_id in previous.store.article_ids():
-            if article_id not in articles:
-                kept = previous.store.stored(article_id)
-                articles[article_id], names[article_id] = kept.article, kept.file
-    return [articles[key] for key in sorted(articles)], failures, names
+    if previous is not None:
+        _keep_besides(gathered, previous)
+    return gathered
 
 
-def _read(file: ArticleFile, failures: list[Failure]) -> Article | None:
+class _Known:
+    """What the current generation tells of files: which need not be read again."""
+
+    def __init__(self, previous: Index | None) -> None:
+        usable = previous is not None and previous.manifest.reading == _reading_code()
+        self._files = {known.file: known for known in previous.store.files()} if previous and usable else {}
+        self._articles = previous.store.articles_by_file() if previous and usable else {}
+
+    def entries(self, now: StoredFile) -> list[_Entry]:
+        """Return the articles of a file that is as it was; none if it has to be read."""
+        before = self._files.get(now.file)
+        if before is None or (before.id, before.path, before.hash) != (now.id, now.path, now.hash):
+            return []
+        return [_Entry(name, now.file, digest, None) for name, digest in self._articles.get(now.file, [])]
+
+    def look_at(self, file: ArticleFile) -> StoredFile | None:
+        """Return the file as it is now, hashed unless its size and time are as they were; None if it cannot be read."""
+        before = self._files.get(str(file.file))
+        if file.refused is not None:  # what a link out of the folder leads to may not even be opened
+            return None
+        try:
+            status = file.file.stat()
+            # A pipe or a device has no end, and what is too large to be read is too large to be hashed.
+            if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_MEGABYTES * 2**20:
+                return None
+            settled = status.st_mtime_ns < time.time_ns() - _SETTLED_NS
+            modified = status.st_mtime_ns if settled else 0
+            if before is not None and (before.bytes, before.modified_ns) == (status.st_size, modified) and settled:
+                digest = before.hash
+            else:
+                with file.file.open("rb") as stream:
+                    digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError:  # reading it tells why
+            return None
+        return StoredFile(str(file.file), file.id, file.path, status.st_size, modified, digest)
+
+
+def _gather_file(file: ArticleFile, gathered: _Gathered, known: _Known) -> None:
+    now = known.look_at(file)
+    entries = known.entries(now) if now is not None else []
+    if not entries:
+        failures = len(gathered.failed) + len(gathered.empty)
+        entries = [_Entry(a.id, str(file.file), _article_hash(a), a) for a in _read(file, gathered)]
+        if len(gathered.failed) + len(gathered.empty) != failures:
+            now = None  # so that it is tried again
+    for entry in entries:
+        _refuse_duplicate(gathered, entry, file)
+        gathered.entries[entry.id] = entry
+    if now is not None and entries:
+        gathered.files[now.file] = now
+
+
+def _read(file: ArticleFile, gathered: _Gathered) -> list[Article]:
     try:
-        return read_article(file)
-    except DuplicateArticle:
-        raise
+        articles, errors = read_articles(file)
     except ArticleError as error:
-        failures.append(Failure(file.path, error.message))
-        return None
+        gathered.fail(file.path, error)
+        return []
+    for row_error in errors:
+        gathered.fail(file.path, row_error)
+    if not articles and not errors:
+        gathered.empty.append(Failure(file.path, f"{file.path} holds no articles"))
+    return articles
+
+
+def _keep_besides(gathered: _Gathered, previous: Index) -> None:
+    """Keep the current generation's articles, but for those that have left a file which was read whole just now."""
+    kept_files = {known.file: known for known in previous.store.files()}
+    for file, articles in previous.store.articles_by_file().items():
+        if file not in gathered.files:
+            kept = [_Entry(name, file, digest, None) for name, digest in articles if name not in gathered.entries]
+            gathered.entries.update({entry.id: entry for entry in kept})
+            if file in kept_files and len(kept) == len(articles):
+                gathered.files[file] = kept_files[file]
+
+
+def _refuse_duplicate(gathered: _Gathered, entry: _Entry, file: ArticleFile) -> None:
+    earlier = gathered.entries.get(entry.id)
+    if earlier is not None:
+        places = [_place(earlier.file, earlier.article), _place(file.path, entry.article)]
+        raise DuplicateArticle(
+            f"{places[0]} and {places[1]} have the same id {entry.id}", hint="give one of them another id"
+        )
+
+
+def _place(file: str, article: Article | None) -> str:
+    return file if article is None else f"{article.path}:{article.first_line}"
+
+
+@functools.cache
+def _reading_code() -> str:
+    """Return a hash of all the code that decides what is read out of a file."""
+    import rag.articles
+
+    folder = Path(rag.articles.__file__).parent
+    digest = hashlib.sha256()
+    for source in sorted(folder.glob("*.py")):
+        digest.update(hashlib.sha256(source.read_bytes()).digest())
+    for library in _READERS:
+        digest.update(f"{library} {metadata.version(library)}\n".encode())
+    return digest.hexdigest()
 
 
 def _check_settings(manifest: Manifest, wanted: Mapping[str, object]) -> None:
-    differing = manifest.settings_differ(wanted)
+    differing = manifest.differences(wanted)
     if differing:
         raise IndexBroken(
-            f"the index was built with another setting of {', '.join(differing)}",
+            f"the index was built with other settings: {', '.join(differing)}",
             hint="build it anew with: rag index --rebuild",
         )
 
@@ -241,43 +408,126 @@ def _nothing_to_index(roots: Sequence[Path], failures: Sequence[Failure]) -> Art
     )
 
 
-def _same(manifest: Manifest, content: str, failures: Sequence[Failure]) -> bool:
-    return manifest.content == content and [dict(failed) for failed in manifest.failed] == [
-        asdict(failure) for failure in failures
-    ]
+def _same(manifest: Manifest, content: str, gathered: _Gathered) -> bool:
+    return (
+        manifest.content == content
+        and [dict(failed) for failed in manifest.failed] == [asdict(failure) for failure in gathered.failed]
+        and [dict(empty) for empty in manifest.empty] == [asdict(failure) for failure in gathered.empty]
+    )
 
 
-def _store_article(
-    article: Article, file: str, previous: Index | None, encoder: PassageEncoder, settings: BuildSettings
-) -> StoredArticle:
-    digest = _article_hash(article)
-    if previous is not None and previous.store.article_hashes().get(article.id) == digest:
-        return previous.store.stored(article.id)
+# Splitting
+
+
+def _split(
+    gathered: _Gathered,
+    encoder: PassageEncoder,
+    settings: BuildSettings,
+    *,
+    reused: Index | None,
+    previous: Index | None,
+    progress: Progress,
+) -> list[StoredArticle]:
+    """Return the articles with their passages, sorted by id; those that fail leave `gathered`, and are noted in it.
+
+    `reused` is the generation whose passages are taken over, `previous` the one whose articles are.
+    """
+    stored: list[StoredArticle] = []
+    hashes = {} if reused is None else reused.store.article_hashes()
+    entries = gathered.in_order()
+    for done, entry in enumerate(entries, start=1):
+        if reused is not None and hashes.get(entry.id) == entry.hash:
+            stored.append(replace(reused.store.stored(entry.id), file=entry.file))
+            continue
+        article = entry.article
+        if article is None and previous is not None:
+            article = previous.store.article(entry.id)
+        if article is None:
+            raise ValueError(f"{entry.id} is neither read nor indexed")
+        try:
+            stored.append(_split_article(article, entry, encoder, settings))
+        except ArticleError as error:
+            gathered.fail(article.path, error)
+            del gathered.entries[entry.id]
+            gathered.files.pop(entry.file, None)
+        progress("splitting", done, len(entries))
+    return stored
+
+
+def _split_article(article: Article, entry: _Entry, encoder: PassageEncoder, settings: BuildSettings) -> StoredArticle:
     passages = split_passages(
         article,
         tokenizer=encoder,
         max_tokens=min(settings.max_tokens, encoder.passage_tokens),
         overlap_sentences=settings.overlap_sentences,
     )
-    hashes = tuple(_hash(embedded_text(article, passage)) for passage in passages)
-    return StoredArticle(article=article, file=file, hash=digest, passages=tuple(passages), passage_hashes=hashes)
+    if not passages:
+        raise ArticleEmpty(f"{article.path} holds nothing but page furniture")
+    missed = find_uncovered(article, passages)
+    if missed:  # never seen; but what is not indexed must not be lost in silence
+        raise ArticleError(
+            f"{article.path} cannot be cut: characters {missed[0].start} to {missed[0].end} would be in no passage"
+        )
+    texts = [embedded_text(article, passage) for passage in passages]
+    return StoredArticle(
+        article=article,
+        file=entry.file,
+        hash=entry.hash,
+        passages=tuple(passages),
+        passage_hashes=tuple(_hash(text) for text in texts),
+        words=tuple(" ".join(terms(text)) for text in texts),
+        signature=sign(article),
+    )
+
+
+def _compared(stored: StoredArticle) -> Compared:
+    article = stored.article
+    return Compared(article.id, article.published, stored.signature, lambda: own_text(article))
+
+
+def _copies_in(stored: Sequence[StoredArticle]) -> list[Copy]:
+    """Return the copies that the articles of a generation are known to be."""
+    texts = {item.article.id: item.article for item in stored}
+    return [
+        Copy(name, item.copy_of, exact=own_text(item.article) == own_text(texts[item.copy_of]))
+        for name, item in ((item.article.id, item) for item in stored)
+        if item.copy_of is not None
+    ]
+
+
+# Encoding
 
 
 def _vectors(
-    stored: Sequence[StoredArticle], previous: Index | None, encoder: PassageEncoder, progress: Progress
-) -> tuple[NDArray[np.float32], int]:
-    """Return the vectors of all passages in row order, and how many were encoded rather than taken over."""
-    known = {} if previous is None else previous.store.passage_hashes()
+    stored: Sequence[StoredArticle],
+    previous: Index | None,
+    encoder: PassageEncoder,
+    journal: Journal,
+    progress: Progress,
+) -> tuple[NDArray[np.float32], int, int]:
+    """Return the vectors of all passages in row order, how many were encoded, and how many the journal had."""
     texts = dict(_embedded(stored))
-    hashes = [digest for article in stored for digest in article.passage_hashes]
-    missing = [digest for digest in texts if digest not in known]
-    made = encoder.encode_passages(
-        [texts[digest] for digest in missing], progress=lambda done: progress("encoding", done, len(missing))
-    )
+    place = {digest: number for number, digest in enumerate(texts)}
+    unique = np.empty((len(texts), encoder.dim), np.float32)
+    known = {} if previous is None else previous.store.passage_hashes()
     taken = [digest for digest in texts if digest in known]
-    kept = previous.vectors.rows(np.array([known[d] for d in taken], np.int64)) if previous is not None else made[:0]
-    place = {digest: number for number, digest in enumerate([*missing, *taken])}
-    return np.concatenate([made, kept])[[place[digest] for digest in hashes]], len(missing)
+    if previous is not None and taken:
+        rows = np.array([known[digest] for digest in taken], np.int64)
+        unique[[place[digest] for digest in taken]] = previous.vectors.rows(rows)
+    resumed = [digest for digest in texts if digest not in known and digest in journal.known]
+    for digest in resumed:
+        unique[place[digest]] = journal.known[digest]
+    # Texts of like length share a batch, which saves padding; the longest first, so that the time left is told well.
+    missing = [digest for digest in texts if digest not in known and digest not in journal.known]
+    missing.sort(key=lambda digest: (-len(texts[digest]), digest))
+    for start in range(0, len(missing), _BATCH_PASSAGES):
+        batch = missing[start : start + _BATCH_PASSAGES]
+        vectors = encoder.encode_passages([texts[digest] for digest in batch])
+        journal.append(batch, vectors)
+        unique[[place[digest] for digest in batch]] = vectors
+        progress("encoding", start + len(batch), len(missing))
+    rows_of = [place[digest] for item in stored for digest in item.passage_hashes]
+    return unique[rows_of], len(missing), len(resumed)
 
 
 def _embedded(stored: Iterable[StoredArticle]) -> Iterable[tuple[str, str]]:
@@ -289,44 +539,53 @@ def _embedded(stored: Iterable[StoredArticle]) -> Iterable[tuple[str, str]]:
 def _write(
     index: Path,
     stored: Sequence[StoredArticle],
+    files: Iterable[StoredFile],
     vectors: NDArray[np.float32],
+    *,
     manifest: Manifest,
     settings: BuildSettings,
 ) -> None:
     folder = new_generation(index, next_name(index))
     try:
-        write_store(folder / "articles.sqlite", stored)
+        write_store(folder / "articles.sqlite", stored, files=files)
         VectorIndex.build(vectors).save(folder / "vectors.faiss")
-        texts = (terms(embedded_text(item.article, passage)) for item in stored for passage in item.passages)
-        LexicalIndex.build(texts, k1=settings.k1, b=settings.b).save(folder / "lexical")
+        words = (text.split() for item in stored for text in item.words)
+        LexicalIndex.build(words, k1=settings.k1, b=settings.b, folder=folder / "lexical")
         seal(folder, manifest)
         switch(index, folder)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        # Once it is sealed it may already be the current one, whatever came between.
+        if not (folder / SEAL).exists():
+            shutil.rmtree(folder, ignore_errors=True)
         raise
+    (index / _JOURNAL).unlink()
 
 
 def _report(
-    articles: Sequence[Article],
-    failures: Sequence[Failure],
+    gathered: _Gathered,
     *,
     previous: Index | None,
-    passages: int,
-    encoded: int,
     content: str,
+    passages: int = 0,
+    encoded: int = 0,
+    resumed: int = 0,
+    duplicates: Sequence[Copy] = (),
 ) -> BuildReport:
     before = {} if previous is None else previous.store.article_hashes()
-    now = {article.id: _article_hash(article) for article in articles}
+    now = {entry.id: entry.hash for entry in gathered.in_order()}
     return BuildReport(
         added=tuple(key for key in now if key not in before),
         changed=tuple(key for key in now if key in before and before[key] != now[key]),
         removed=tuple(key for key in before if key not in now),
         unchanged=tuple(key for key in now if before.get(key) == now[key]),
-        failed=tuple(failures),
+        failed=tuple(gathered.failed),
         articles=len(now),
         passages=passages,
         encoded=encoded,
         content=content,
+        empty=tuple(gathered.empty),
+        duplicates=tuple(duplicates),
+        resumed=resumed,
     )
 
 
@@ -334,9 +593,8 @@ def _article_hash(article: Article) -> str:
     return _hash(json.dumps(asdict(article), sort_keys=True))
 
 
-def _content_hash(articles: Sequence[Article], settings: Mapping[str, object]) -> str:
-    hashes = [[article.id, _article_hash(article)] for article in articles]
-    return _hash(json.dumps([settings, hashes], sort_keys=True))
+def _content_hash(entries: Sequence[_Entry], settings: Mapping[str, object]) -> str:
+    return _hash(json.dumps([settings, [[entry.id, entry.hash] for entry in entries]], sort_keys=True))
 
 
 def _hash(text: str) -> str:

@@ -10,17 +10,16 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    import bm25s
+from rag.errors import IndexBroken
 
 ANALYZER = "unicode words, english stems, unspaced scripts as characters and pairs, 1"
 
@@ -90,58 +89,84 @@ def _stemmer() -> Any:  # noqa: ANN401 - PyStemmer ships no types
 
 
 class LexicalIndex:
-    """BM25 over the passages' words, by bm25s with Lucene's formula (Lù, 2024, arXiv:2407.03618)."""
+    """BM25 over the passages' words: bm25s' matrix of scores, one column per word (Lù, 2024, arXiv:2407.03618).
 
-    def __init__(self, engine: bm25s.BM25 | None, *, size: int) -> None:
-        self._engine = engine
+    `bm25s` computes and writes the matrix, with Lucene's formula. It is read here without it: a question's scores are
+    the sum of its words' columns, and importing bm25s takes longer than that by a factor of hundreds.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        vocabulary: Mapping[str, int],
+        starts: NDArray[np.int64],
+        rows: NDArray[np.int32],
+        values: NDArray[np.float32],
+    ) -> None:
         self._size = size
+        self._vocabulary = vocabulary
+        self._starts = starts
+        self._rows = rows
+        self._values = values
 
     @classmethod
-    def build(cls, texts: Iterable[Sequence[str]], *, k1: float, b: float) -> LexicalIndex:
-        """Index one list of words per passage, in row order."""
+    def build(cls, texts: Iterable[Sequence[str]], *, k1: float, b: float, folder: Path) -> LexicalIndex:
+        """Index one list of words per passage, in row order, and write it as plain arrays and JSON (no pickle)."""
         import bm25s
 
         words = [list(text) for text in texts]
-        if not any(words):
-            return cls(None, size=len(words))
-        engine = bm25s.BM25(method="lucene", k1=k1, b=b)
-        engine.index(words, show_progress=False)
-        return cls(engine, size=len(words))
-
-    def save(self, folder: Path) -> None:
-        """Write the index as plain arrays and JSON (no pickle)."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "lexical.json").write_text(json.dumps({"size": self._size, "empty": self._engine is None}))
-        if self._engine is not None:
-            self._engine.save(folder, allow_pickle=False, show_progress=False)
+        (folder / "lexical.json").write_text(json.dumps({"size": len(words), "empty": not any(words)}))
+        if any(words):
+            engine = bm25s.BM25(method="lucene", k1=k1, b=b)
+            engine.index(words, show_progress=False)
+            engine.save(folder, allow_pickle=False, show_progress=False)
+        return cls.load(folder)
 
     @classmethod
     def load(cls, folder: Path) -> LexicalIndex:
-        """Open what `save` wrote; the arrays are memory-mapped."""
-        import bm25s
+        """Open what `build` wrote; the arrays are memory-mapped.
 
+        Raises:
+            IndexBroken: a file is missing, or is not what `build` wrote.
+        """
+        try:
+            return cls._load(folder)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise IndexBroken(f"{folder} cannot be read: {error}", hint="rebuild with: rag index --rebuild") from error
+
+    @classmethod
+    def _load(cls, folder: Path) -> LexicalIndex:
         about = json.loads((folder / "lexical.json").read_text())
         if about["empty"]:
-            return cls(None, size=about["size"])
-        return cls(bm25s.BM25.load(folder, mmap=True, allow_pickle=False), size=about["size"])
+            none = np.empty(0, np.int32)
+            return cls(
+                size=about["size"],
+                vocabulary={},
+                starts=np.zeros(1, np.int64),
+                rows=none,
+                values=none.astype(np.float32),
+            )
+        starts, rows, values = (
+            np.load(folder / f"{name}.csc.index.npy", mmap_mode="r", allow_pickle=False)
+            for name in ("indptr", "indices", "data")
+        )
+        vocabulary = json.loads((folder / "vocab.index.json").read_text(encoding="utf-8"))
+        return cls(size=about["size"], vocabulary=vocabulary, starts=starts, rows=rows, values=values)
 
     def scores(self, words: Sequence[str]) -> NDArray[np.float32]:
         """Return every passage's BM25 score for the words: (n,) float32, 0 where none of them stands."""
-        known = self._known(words)
-        if self._engine is None or not known:
-            return np.zeros(self._size, dtype=np.float32)
-        return np.asarray(self._engine.get_scores_from_ids(known), dtype=np.float32)
+        scores = np.zeros(self._size, dtype=np.float32)
+        for number in (self._vocabulary[word] for word in words if word in self._vocabulary):
+            column = slice(self._starts[number], self._starts[number + 1])
+            # A column names each passage at most once, so that plain indexing adds right.
+            scores[self._rows[column]] += self._values[column]
+        return scores
 
     def rarity(self, words: Sequence[str]) -> NDArray[np.float64]:
         """Return how telling each word is, in 0..1: its inverse document frequency, 1 if no passage has it."""
-        if self._engine is None:
-            return np.ones(len(words))
-        starts, vocabulary = self._engine.scores["indptr"], self._engine.vocab_dict
-        numbers = [vocabulary.get(word) for word in words]
-        counts = np.array([0 if n is None else int(starts[n + 1] - starts[n]) for n in numbers], dtype=np.float64)
+        numbers = [self._vocabulary.get(word) for word in words]
+        counts = np.array([0 if n is None else self._starts[n + 1] - self._starts[n] for n in numbers], np.float64)
         rarity: NDArray[np.float64] = np.log1p((self._size - counts + 0.5) / (counts + 0.5))
         return rarity / float(np.log1p((self._size + 0.5) / 0.5))
-
-    def _known(self, words: Sequence[str]) -> list[int]:
-        vocabulary = {} if self._engine is None else self._engine.vocab_dict
-        return [vocabulary[word] for word in words if word in vocabulary]

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from rag.errors import IndexBroken
 
-FORMAT = 1
+FORMAT = 2
 FILE = "manifest.json"
 _REBUILD = "rebuild with: rag index --rebuild"
+_SHOWN_CHARACTERS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Manifest:
     """One generation: how it was made, what it holds, and a checksum and size per file.
 
     `content` is the hash of what was indexed and how, so that two builds of the same articles with the same settings
-    have the same one.
+    have the same one. `reading` is the hash of the code that read the files, `empty` are files without any text.
     """
 
     content: str
@@ -44,17 +45,24 @@ class Manifest:
     roots: tuple[str, ...]
     failed: tuple[Mapping[str, str], ...]
     built: str
+    empty: tuple[Mapping[str, str], ...] = ()
+    reading: str = ""
     files: Mapping[str, Mapping[str, str | int]] = field(default_factory=dict)
     format: int = FORMAT
 
-    def settings_differ(self, other: Mapping[str, object]) -> list[str]:
-        """Return the names of those settings in `other` that this generation was not built with."""
+    def differences(self, other: Mapping[str, object]) -> list[str]:
+        """Return those settings in `other` that this generation was not built with, each as `name from → to`."""
         mine: dict[str, object] = {
             "encoder": self.encoder.fingerprint,
             **{f"passages.{key}": value for key, value in self.passage_settings.items()},
             **{f"lexical.{key}": value for key, value in self.lexical_settings.items()},
         }
-        return [key for key, value in other.items() if mine.get(key) != value]
+        before, after = _unfolded(mine), _unfolded(other)
+        return [
+            f"{key} {_shown(before.get(key))} → {_shown(after.get(key))}"
+            for key in sorted(before.keys() | after.keys())
+            if before.get(key) != after.get(key)
+        ]
 
 
 def seal(folder: Path, manifest: Manifest) -> Manifest:
@@ -66,8 +74,28 @@ def seal(folder: Path, manifest: Manifest) -> Manifest:
     }
     sealed = dataclasses.replace(manifest, files=files)
     text = json.dumps(dataclasses.asdict(sealed), ensure_ascii=False, indent=2, sort_keys=True)
-    (folder / FILE).write_text(text + "\n", encoding="utf-8")
+    staged = folder / f"{FILE}.partial"
+    staged.write_text(text + "\n", encoding="utf-8")
+    # A folder with a manifest is a whole generation, so half a manifest must never be seen.
+    staged.replace(folder / FILE)
     return sealed
+
+
+def _unfolded(settings: Mapping[str, object]) -> dict[str, object]:
+    """Return settings with an encoder's fingerprint taken apart where it is JSON, as the shipped encoder's is."""
+    try:
+        facts = json.loads(str(settings.get("encoder")))
+    except ValueError:
+        return dict(settings)
+    if not isinstance(facts, dict):
+        return dict(settings)
+    rest = {key: value for key, value in settings.items() if key != "encoder"}
+    return rest | {f"encoder.{key}": value for key, value in facts.items()}
+
+
+def _shown(value: object) -> str:
+    text = "(none)" if value is None else str(value) or "(empty)"
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -81,7 +109,7 @@ def read_manifest(folder: Path) -> Manifest:
         if raw["format"] != FORMAT:
             raise IndexBroken(f"{folder} has index format {raw['format']}, this version reads {FORMAT}", hint=_REBUILD)
         raw["encoder"] = EncoderFacts(**raw["encoder"])
-        raw["roots"], raw["failed"] = tuple(raw["roots"]), tuple(raw["failed"])
+        raw |= {name: tuple(raw[name]) for name in ("roots", "failed", "empty")}
         manifest = Manifest(**raw)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise IndexBroken(f"{folder / FILE} cannot be read: {error}", hint=_REBUILD) from error

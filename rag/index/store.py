@@ -6,10 +6,12 @@ A passage's row number is its row in the vectors and in the words: 0..n-1, in th
 from __future__ import annotations
 
 import calendar
+import errno
+import functools
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,14 @@ CREATE TABLE articles (
     number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, path TEXT NOT NULL, file TEXT NOT NULL, hash TEXT NOT NULL,
     title TEXT NOT NULL, source TEXT, author TEXT, published TEXT, earliest TEXT, latest TEXT, language TEXT, url TEXT,
     first_line INTEGER NOT NULL, text TEXT NOT NULL, furniture TEXT NOT NULL, origins TEXT NOT NULL,
-    metadata TEXT NOT NULL
+    metadata TEXT NOT NULL, signature BLOB NOT NULL, copy_of TEXT
 );
+CREATE TABLE words (row INTEGER PRIMARY KEY, words TEXT NOT NULL);
+CREATE TABLE files (
+    file TEXT PRIMARY KEY, id TEXT NOT NULL, path TEXT NOT NULL, bytes INTEGER NOT NULL, modified_ns INTEGER NOT NULL,
+    hash TEXT NOT NULL
+);
+CREATE INDEX copies ON articles (id, copy_of) WHERE copy_of IS NOT NULL;
 CREATE TABLE passages (
     row INTEGER PRIMARY KEY, article INTEGER NOT NULL REFERENCES articles (number), ordinal INTEGER NOT NULL,
     start INTEGER NOT NULL, "end" INTEGER NOT NULL, sentences TEXT NOT NULL, hash TEXT NOT NULL,
@@ -42,13 +50,32 @@ _BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class StoredArticle:
-    """An article with the file it was read from, its hash, and its passages with the hash of what was embedded."""
+    """An article with the file it was read from, its hash, and its passages with the hash of what was embedded.
+
+    `words` are each passage's words, joined by spaces: to count them costs a tenth of finding them. `signature` is what
+    copies are found by; `copy_of` names the article that this one is a copy of.
+    """
 
     article: Article
     file: str
     hash: str
     passages: tuple[Passage, ...]
     passage_hashes: tuple[str, ...]
+    words: tuple[str, ...]
+    signature: bytes = b""
+    copy_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file as it was when all its articles were read; while it is so, it need not be read again."""
+
+    file: str
+    id: str
+    path: str
+    bytes: int
+    modified_ns: int
+    hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +116,34 @@ def date_range(published: str) -> tuple[str, str]:
     return f"{year:04}-{first_month:02}-{first_day:02}", f"{year:04}-{last_month:02}-{last_day:02}"
 
 
-def write_store(file: Path, articles: Iterable[StoredArticle]) -> int:
-    """Write articles and passages into a new file, in the order given; return the number of passages."""
+def write_store(file: Path, articles: Iterable[StoredArticle], *, files: Iterable[StoredFile] = ()) -> int:
+    """Write articles and passages into a new file, in the order given; return the number of passages.
+
+    Raises:
+        OSError: the file cannot be written, as when the disk is full.
+    """
+    try:
+        return _write_store(file, articles, files)
+    except sqlite3.OperationalError as error:
+        code = errno.ENOSPC if "full" in str(error) else errno.EIO
+        raise OSError(code, str(error), str(file)) from error
+
+
+def _write_store(file: Path, articles: Iterable[StoredArticle], files: Iterable[StoredFile]) -> int:
     connection = sqlite3.connect(file)
     try:
         # The generation is sealed after this file is whole, so a journal would guard nothing.
         connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _SCHEMA)
         row = 0
         for number, stored in enumerate(articles):
-            connection.execute(f"INSERT INTO articles VALUES ({', '.join('?' * 18)})", _article_row(number, stored))
-            for passage, embedded in zip(stored.passages, stored.passage_hashes, strict=True):
+            connection.execute(f"INSERT INTO articles VALUES ({', '.join('?' * 20)})", _article_row(number, stored))
+            for passage, embedded, words in zip(stored.passages, stored.passage_hashes, stored.words, strict=True):
                 sentences = _spans_to_json(passage.sentences)
                 values = (row, number, passage.ordinal, passage.start, passage.end, sentences, embedded)
                 connection.execute("INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+                connection.execute("INSERT INTO words VALUES (?, ?)", (row, words))
                 row += 1
+        connection.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?)", (astuple(known) for known in files))
         connection.commit()
         return row
     finally:
@@ -172,28 +213,51 @@ class Store:
         """Return what `rag status` lists of each article: id, path, title, source, date, language, sizes, origins."""
         query = (
             "SELECT a.id, a.path, a.title, a.source, a.published, a.language, length(a.text), "
-            "(SELECT count(*) FROM passages p WHERE p.article = a.number), a.origins FROM articles a ORDER BY a.number"
+            "(SELECT count(*) FROM passages p WHERE p.article = a.number), a.copy_of, a.origins "
+            "FROM articles a ORDER BY a.number"
         )
-        names = ("id", "path", "title", "source", "published", "language", "characters", "passages", "origins")
+        names = (
+            "id", "path", "title", "source", "published", "language", "characters", "passages", "copy_of", "origins",
+        )  # fmt: skip
         rows = [dict(zip(names, row, strict=True)) for row in self._all(query)]
         return [{**row, "origins": json.loads(str(row["origins"]))} for row in rows]
 
     def stored(self, article_id: str) -> StoredArticle:
         """Return one article with everything that the next build needs to keep it as it is."""
         article = self.article(article_id)
-        file, digest = self._all("SELECT file, hash FROM articles WHERE id = ?", (article_id,))[0]
+        query = "SELECT file, hash, signature, copy_of FROM articles WHERE id = ?"
+        file, digest, signature, copy_of = self._all(query, (article_id,))[0]
         query = (
-            f"SELECT p.hash, {_PASSAGE} FROM passages p JOIN articles a ON a.number = p.article "
-            "WHERE a.id = ? ORDER BY p.ordinal"
+            f"SELECT p.hash, w.words, {_PASSAGE} FROM passages p JOIN articles a ON a.number = p.article "
+            "JOIN words w ON w.row = p.row WHERE a.id = ? ORDER BY p.ordinal"
         )
         rows = self._all(query, (article_id,))
         return StoredArticle(
             article=article,
             file=str(file),
             hash=str(digest),
-            passages=tuple(_passage(row[1:]) for row in rows),
+            passages=tuple(_passage(row[2:]) for row in rows),
             passage_hashes=tuple(str(row[0]) for row in rows),
+            words=tuple(str(row[1]) for row in rows),
+            signature=bytes(signature),
+            copy_of=copy_of,
         )
+
+    def files(self) -> list[StoredFile]:
+        """Return the files that were read whole."""
+        return [StoredFile(*row) for row in self._all("SELECT * FROM files ORDER BY file")]
+
+    def articles_by_file(self) -> dict[str, list[tuple[str, str]]]:
+        """Return each file's articles, as ids and hashes."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        for file, article_id, digest in self._all("SELECT file, id, hash FROM articles ORDER BY number"):
+            found.setdefault(file, []).append((article_id, digest))
+        return found
+
+    @functools.cached_property
+    def copies(self) -> dict[str, str]:
+        """Return, for each article that is a copy of another, the id of that one, which itself is none."""
+        return dict(self._all("SELECT id, copy_of FROM articles WHERE copy_of IS NOT NULL"))
 
     def article_hashes(self) -> dict[str, str]:
         """Return each article's hash by its id."""
@@ -241,6 +305,7 @@ def _article_row(number: int, stored: StoredArticle) -> tuple[object, ...]:
         number, article.id, article.path, stored.file, stored.hash, article.title, article.source, article.author,
         article.published, earliest, latest, article.language, article.url, article.first_line, article.text,
         _spans_to_json(article.furniture), _mapping_to_json(article.origins), _mapping_to_json(article.metadata),
+        stored.signature, stored.copy_of,
     )  # fmt: skip
 
 

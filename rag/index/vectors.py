@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,10 +52,19 @@ class VectorIndex:
         return cls(index)
 
     def save(self, file: Path) -> None:
-        """Write the index in FAISS' own format."""
+        """Write the index in FAISS' own format.
+
+        Raises:
+            OSError: the file cannot be written, as when the disk is full.
+        """
         import faiss
 
-        faiss.write_index(self._index, str(file))
+        try:
+            faiss.write_index(self._index, str(file))
+        except RuntimeError as error:
+            # FAISS tells what went wrong in words alone.
+            code = errno.ENOSPC if os.strerror(errno.ENOSPC) in str(error) else errno.EIO
+            raise OSError(code, os.strerror(code), str(file)) from error
 
     @classmethod
     def load(cls, file: Path) -> VectorIndex:

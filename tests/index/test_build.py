@@ -1,13 +1,17 @@
+import errno
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 from rag.errors import ArticleError, IndexBroken, IndexMissing, RagError
-from rag.index import build_index, open_index, plan_build
-from rag.index.build import BuildSettings
-from rag.index.generations import current_folder, writing
+from rag.index import open_index
+from rag.index.build import BuildSettings, build_index, plan_build
+from rag.index.generations import current_folder, roll_back, writing
 from rag.index.manifest import broken_files
+from rag.index.vectors import VectorIndex
 
 SETTINGS = BuildSettings(max_tokens=40, overlap_sentences=1, k1=0.9, b=0.4)
 
@@ -221,3 +225,243 @@ def test_a_broken_index_is_told_and_not_read(articles, index, word_encoder, harm
     with pytest.raises(IndexBroken) as error:
         open_index(index)
     assert "--rebuild" in error.value.hint
+
+
+# Copies, empty files, and files that need not be read again
+
+
+REPORT = (
+    "China banned all seafood from Japan in August. The ministry in Tokyo protested the next day. Fishermen in "
+    "Hokkaido lost their largest market. Scallops were hit hardest. The government promised them help from funds. "
+    "Exporters looked for buyers in Vietnam and in Mexico instead. Talks between the two sides went on in Beijing."
+)
+
+
+def write_copies(folder):
+    (folder / "agency.md").write_text(f"---\npublished: 2023-08-25\n---\n# Ban hits fishermen\n\n{REPORT}\n")
+    (folder / "echo.md").write_text(f"---\npublished: 2023-08-27\n---\n# Echo\n\nAGENCY, Tokyo: {REPORT}\n")
+
+
+def test_a_copy_is_told_and_kept_with_the_article_that_it_copies(articles, index, word_encoder):
+    write_copies(articles)
+    report = build(articles, index, word_encoder)
+    again = build(articles, index, word_encoder)
+    assert [(copy.article, copy.of) for copy in report.duplicates] == [("echo.md", "agency.md")]
+    assert again.duplicates == report.duplicates
+    assert open_index(index).store.copies == {"echo.md": "agency.md"}
+
+
+def test_every_file_ends_as_one_thing(articles, index, word_encoder):
+    (articles / "blank.txt").write_text(" \n")
+    (articles / "binary.txt").write_bytes(b"\0\1\2")
+    for number in range(2):
+        report = build(articles, index, word_encoder)
+        (articles / "new.md").write_text("# New\n\nIt came later.\n")
+        names = [*report.added, *report.changed, *report.unchanged]
+        names += [failure.path.rpartition("/")[2] for failure in [*report.empty, *report.failed]]
+        there = ["ban.md", "binary.txt", "blank.txt", *(["new.md"] if number else []), "talks.md"]
+        assert sorted(names) == there
+    assert [failure.path.rpartition("/")[2] for failure in report.empty] == ["blank.txt"]
+    assert open_index(index).manifest.empty[0]["path"] == report.empty[0].path
+
+
+def test_a_failed_file_is_tried_again_each_time(articles, index, word_encoder):
+    (articles / "late.txt").write_bytes(b"\0\1\2")
+    build(articles, index, word_encoder)
+    (articles / "late.txt").write_text("It was mended.")
+    report = build(articles, index, word_encoder)
+    assert (report.added, report.failed) == (("late.txt",), ())
+
+
+def settle(folder):
+    for file in folder.iterdir():
+        os.utime(file, (1_700_000_000, 1_700_000_000))
+
+
+def test_files_that_did_not_change_are_not_read_again(articles, index, word_encoder, monkeypatch):
+    settle(articles)
+    build(articles, index, word_encoder)
+    (articles / "talks.md").write_text("# Talks\n\nThe ministers met in Tokyo.\n")
+    read = []
+    reading = build_index.__globals__["read_articles"]
+    monkeypatch.setitem(build_index.__globals__, "read_articles", lambda file: read.append(file.id) or reading(file))
+    report = build(articles, index, word_encoder)
+    assert (read, report.changed, report.unchanged) == (["talks.md"], ("talks.md",), ("ban.md",))
+
+
+def test_a_change_that_keeps_size_and_time_a_moment_after_the_build_is_seen(articles, index, word_encoder):
+    build(articles, index, word_encoder)
+    status = (articles / "talks.md").stat()
+    (articles / "talks.md").write_text((articles / "talks.md").read_text().replace("trade", "peace"))
+    os.utime(articles / "talks.md", ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert build(articles, index, word_encoder).changed == ("talks.md",)
+
+
+def test_a_moved_folder_encodes_nothing_again(articles, index, word_encoder):
+    build(articles, index, word_encoder)
+    moved = articles.rename(articles.with_name("moved"))
+    (moved / "talks.md").rename(moved / "renamed.md")
+    report = build(moved, index, word_encoder)
+    assert (report.encoded, report.added, report.removed) == (0, ("renamed.md",), ("talks.md",))
+
+
+def test_a_changed_title_or_date_encodes_that_articles_passages_alone(articles, index, word_encoder):
+    build(articles, index, word_encoder)
+    text = (articles / "ban.md").read_text()
+    for front in ("title: Seafood", "published: 2023-08-24"):
+        (articles / "ban.md").write_text(f"---\n{front}\n---\n{text}")
+        word_encoder.encoded.clear()
+        report = build(articles, index, word_encoder)
+        assert report.encoded == len(word_encoder.encoded) > 0
+        assert all("seafood" in text.casefold() for text in word_encoder.encoded)
+
+
+def test_add_lets_a_row_leave_that_its_file_has_lost(tmp_path, articles, index, word_encoder):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"id": "one", "text": "One."}\n{"id": "two", "text": "Two."}\n')
+    build([articles, rows], index, word_encoder)
+    rows.write_text('{"id": "one", "text": "One."}\n')
+    report = build(rows, index, word_encoder, add=True)
+    assert report.removed == ("two",)
+    assert open_index(index).store.article_ids() == ["ban.md", "one", "talks.md"]
+
+
+# Interruptions
+
+
+class Interrupted(RuntimeError):
+    pass
+
+
+def test_an_interrupted_build_is_gone_on_with(articles, index, word_encoder):
+    class Dying(type(word_encoder)):
+        def encode_passages(self, texts, **options):
+            if self.encoded:
+                raise Interrupted
+            return super().encode_passages(texts, **options)
+
+    lines = "\n\n".join(f"Sentence number {number} of a long report on trade and fish." for number in range(200))
+    (articles / "long.md").write_text(f"# Long\n\n{lines}\n")
+    dying = Dying()
+    with pytest.raises(Interrupted):
+        build(articles, index, dying)
+    report = build(articles, index, word_encoder)
+    assert report.resumed == len(dying.encoded) > 0
+    assert report.encoded == len(word_encoder.encoded) == report.passages - report.resumed
+    assert not (index / "journal").exists()
+
+
+def test_an_interruption_behind_the_switch_leaves_the_new_index(articles, index, word_encoder, monkeypatch):
+    build(articles, index, word_encoder)
+    (articles / "talks.md").write_text("# Talks\n\nThe ministers met in Tokyo.\n")
+    switch = build_index.__globals__["switch"]
+
+    def switch_and_die(*arguments):
+        switch(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(build_index.__globals__, "switch", switch_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        build(articles, index, word_encoder)
+    assert "Tokyo" in open_index(index).store.article("talks.md").text
+
+
+def test_a_full_disk_is_told_and_leaves_the_last_index(articles, index, word_encoder, monkeypatch):
+    first = build(articles, index, word_encoder)
+    (articles / "talks.md").write_text("# Talks\n\nThe ministers met in Tokyo.\n")
+
+    def full(*_arguments, **_options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setitem(build_index.__globals__, "write_store", full)
+    with pytest.raises(RagError, match="no space left"):
+        build(articles, index, word_encoder)
+    monkeypatch.undo()
+    assert open_index(index).manifest.content == first.content
+    report = build(articles, index, word_encoder)
+    assert (report.encoded, report.resumed) == (0, 1)
+
+
+def test_a_full_disk_stops_faiss_with_the_systems_error(word_encoder):
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    vectors = VectorIndex.build(word_encoder.encode_queries([str(number) for number in range(200)]))
+    with pytest.raises(OSError, match=r".") as error:
+        vectors.save(Path("/dev/full"))
+    assert error.value.errno == errno.ENOSPC
+
+
+def test_a_folder_that_cannot_be_made_is_told(articles, tmp_path, word_encoder):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RagError, match="cannot be written") as error:
+        build(articles, tmp_path / "file" / "index", word_encoder)
+    assert "--index" in error.value.hint
+
+
+def test_a_file_that_vanishes_while_it_is_read_fails_alone(articles, index, word_encoder, monkeypatch):
+    find = build_index.__globals__["find_files"]
+
+    def find_and_lose(roots):
+        files = find(roots)
+        (articles / "talks.md").unlink()
+        return files
+
+    monkeypatch.setitem(build_index.__globals__, "find_files", find_and_lose)
+    report = build(articles, index, word_encoder)
+    assert (report.added, len(report.failed)) == (("ban.md",), 1)
+
+
+def test_the_lock_names_its_owner(articles, index, word_encoder):
+    with writing(index), pytest.raises(RagError, match=rf"process {os.getpid()} on .*, since 20"):
+        build(articles, index, word_encoder)
+    build(articles, index, word_encoder)
+
+
+# Generations
+
+
+def rounds(articles, index, encoder, count, **options):
+    for number in range(count):
+        (articles / "talks.md").write_text(f"# Talks\n\nRound {number} of the talks.\n")
+        build(articles, index, encoder, **options)
+
+
+def test_keep_says_how_many_generations_are_kept(articles, index, word_encoder):
+    rounds(articles, index, word_encoder, 4, keep=3)
+    assert len(list((index / "generations").iterdir())) == 3
+    build(articles, index, word_encoder, keep=1)
+    assert [folder.name for folder in (index / "generations").iterdir()] == [current_folder(index).name]
+
+
+def test_roll_back_makes_the_last_generation_current_again(articles, index, word_encoder):
+    rounds(articles, index, word_encoder, 2)
+    replaced, folder, _ = roll_back(index)
+    assert (replaced, folder.name, current_folder(index)) == ("000002", "000001", folder)
+    assert "Round 0" in open_index(index).store.article("talks.md").text
+    with pytest.raises(RagError, match="no generation before 000001"):
+        roll_back(index)
+
+
+def test_what_was_rolled_back_from_leaves_with_the_next_build(articles, index, word_encoder):
+    rounds(articles, index, word_encoder, 2)
+    roll_back(index)
+    build(articles, index, word_encoder)
+    assert sorted(folder.name for folder in (index / "generations").iterdir()) == ["000001", "000003"]
+    assert roll_back(index)[1].name == "000001"
+
+
+def test_an_index_of_the_first_format_asks_for_a_rebuild(articles, index, word_encoder):
+    build(articles, index, word_encoder)
+    manifest = json.loads((current_folder(index) / "manifest.json").read_text()) | {"format": 1}
+    (current_folder(index) / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(IndexBroken, match="index format 1, this version reads 2") as error:
+        build(articles, index, word_encoder)
+    assert "--rebuild" in error.value.hint
+    build(articles, index, word_encoder, rebuild=True)
+
+
+def test_another_encoder_is_named_from_and_to(articles, index, word_encoder):
+    build(articles, index, word_encoder)
+    word_encoder.fingerprint = '{"weights": "abc", "max_tokens": 256}'
+    with pytest.raises(IndexBroken, match=r"encoder words-1 → \(none\), encoder\.max_tokens \(none\) → 256"):
+        build(articles, index, word_encoder)

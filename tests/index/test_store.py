@@ -10,7 +10,7 @@ from rag.records import Article, Passage, Span
 def stored(article_id, text="One. Two.", **fields):
     article = Article(id=article_id, path=f"a/{article_id}", text=text, title=f"On {article_id}", **fields)
     passages = (Passage(article_id, 0, 0, len(text), (Span(0, len(text)),)),)
-    return StoredArticle(article, file=f"/a/{article_id}", hash=article_id, passages=passages, passage_hashes=(text,))
+    return StoredArticle(article, f"/a/{article_id}", article_id, passages, passage_hashes=(text,), words=(text,))
 
 
 def store_of(tmp_path, *articles):
@@ -95,7 +95,7 @@ def test_a_passages_text_is_its_slice_of_the_article(tmp_path_factory, text, dat
     end = data.draw(st.integers(start + 1, len(text)))
     article = Article(id="x", path="x", text=text, title="t")
     passage = Passage("x", 0, start, end, ())
-    store = store_of(tmp_path_factory.mktemp("store"), StoredArticle(article, "x", "h", (passage,), ("h",)))
+    store = store_of(tmp_path_factory.mktemp("store"), StoredArticle(article, "x", "h", (passage,), ("h",), ("w",)))
     assert store.passage_text(passage) == text[start:end]
 
 

@@ -1,0 +1,133 @@
+"""Copies: articles with the text of another one, or nearly so, as when a news agency's report is printed by many.
+
+MinHash signatures of word shingles find the pairs (Broder, "On the resemblance and containment of documents", 1997,
+doi:10.1109/SEQUEN.1997.666900); the shingles themselves, and the numbers in the text, decide.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+
+from rag.records import Article
+
+_SHINGLE_WORDS = 3
+_WORD = re.compile(r"[^\W_]+")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+_PERMUTATIONS = 128
+_SEED = 1
+# 32 bands of 4 rows let a pair that is 0.7 alike pass by once in 6,000: 1 - (1 - 0.7 ** 4) ** 32.
+_BAND_BYTES = 4 * 4
+_SIMILARITY = 0.7
+_SAME_NUMBERS = 0.5
+_REMEMBERED_SHINGLES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """An article that has the text of another one: to the letter if `exact`, else but for small edits."""
+
+    article: str
+    of: str
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What is compared of an article: its id, its date, its signature, and its text when it is needed."""
+
+    id: str
+    published: str | None
+    signature: bytes
+    text: Callable[[], str]
+
+
+def shingles(text: str) -> set[tuple[str, ...]]:
+    """Return a text's three-word shingles, of characters where it is written without spaces."""
+    words = _WORD.findall(text.casefold())
+    # Text without spaces is one long "word", so its characters stand in.
+    units = words if len(words) * 8 > len(text) / 2 else list(text.casefold())
+    return {tuple(units[i : i + _SHINGLE_WORDS]) for i in range(max(1, len(units) - _SHINGLE_WORDS + 1))}
+
+
+def numbers(text: str) -> list[str]:
+    """Return the numbers of a text, sorted."""
+    return sorted(_NUMBER.findall(text))
+
+
+def own_text(article: Article) -> str:
+    """Return an article's text without the furniture around it."""
+    ends = [0, *(span.end for span in article.furniture)]
+    starts = [*(span.start for span in article.furniture), len(article.text)]
+    return " ".join(article.text[end:start] for end, start in zip(ends, starts, strict=True))
+
+
+def sign(article: Article) -> bytes:
+    """Return an article's MinHash signature: 128 numbers of 32 bits, little endian."""
+    from rensa import RMinHash
+
+    signature = RMinHash(num_perm=_PERMUTATIONS, seed=_SEED)
+    signature.update(["\x1f".join(shingle) for shingle in shingles(own_text(article))])
+    return np.asarray(signature.digest(), "<u4").tobytes()
+
+
+def find_copies(articles: Sequence[Compared]) -> list[Copy]:
+    """Return the articles that are copies, by id; each names the first of its group: the earliest, then by id.
+
+    Two articles are copies when the Jaccard similarity of their shingles is at least 0.7, and half the numbers of the
+    one with fewer are in the other too: a monthly report with new figures is no copy of the last one.
+    """
+    ordered = sorted(articles, key=lambda one: (one.published is None, one.published, one.id))
+    groups = list(range(len(ordered)))
+    features = lru_cache(maxsize=_REMEMBERED_SHINGLES)(lambda place: _features(ordered[place].text()))
+    for one, other in _alike(ordered):
+        first, second = sorted((_root(groups, one), _root(groups, other)))
+        if first != second and _are_copies(*features(one), *features(other)):
+            groups[second] = first
+    copies = []
+    for place, article in enumerate(ordered):
+        root = _root(groups, place)
+        if root != place:
+            exact = article.text() == ordered[root].text()
+            copies.append(Copy(article.id, ordered[root].id, exact))
+    return sorted(copies, key=lambda copy: copy.article)
+
+
+def _alike(articles: Sequence[Compared]) -> Iterator[tuple[int, int]]:
+    """Yield the places of pairs that share a band of their signatures, each next to its neighbour in that band."""
+    bands: dict[tuple[int, bytes], list[int]] = defaultdict(list)
+    for place, article in enumerate(articles):
+        for start in range(0, len(article.signature), _BAND_BYTES):
+            bands[start, article.signature[start : start + _BAND_BYTES]].append(place)
+    seen: set[tuple[int, int]] = set()
+    for places in bands.values():
+        for pair in pairwise(places):
+            if pair not in seen:
+                seen.add(pair)
+                yield pair
+
+
+def _features(text: str) -> tuple[set[tuple[str, ...]], set[str]]:
+    return shingles(text), set(numbers(text))
+
+
+def _are_copies(
+    one: set[tuple[str, ...]], one_numbers: set[str], other: set[tuple[str, ...]], other_numbers: set[str]
+) -> bool:
+    if len(one & other) < _SIMILARITY * len(one | other):
+        return False
+    return len(one_numbers & other_numbers) >= _SAME_NUMBERS * min(len(one_numbers), len(other_numbers))
+
+
+def _root(groups: list[int], place: int) -> int:
+    while groups[place] != place:
+        groups[place] = groups[groups[place]]
+        place = groups[place]
+    return place
