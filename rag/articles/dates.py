@@ -38,10 +38,13 @@ _PARTIAL = tuple(
 )
 _WEEKDAY = re.compile(r"\A(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+", re.IGNORECASE)
 _TIME = re.compile(r"(?:T|,?\s+(?:at\s+)?)\d{1,2}:\d{2}[^\n]{0,30}\Z", re.IGNORECASE)
+_LONGEST = 100
 
 
 def parse_date(written: str) -> str | None:
     """Return a date in ISO form, as exact as it is written, or None if this is no date or could be two."""
+    if len(written) > _LONGEST:
+        return None
     bare = _TIME.sub("", _WEEKDAY.sub("", written.strip()))
     for form in (*_FULL, *_PARTIAL):
         if match := form.fullmatch(bare):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 import unicodedata
 
 from rag.errors import ArticleError
@@ -32,6 +33,35 @@ _READ_AS = {
     "shift_jis": "cp932",
     **{f"cp125{number}": f"cp125{number}" for number in range(9)},
 }
+# What charset-normalizer may guess: it knows a hundred encodings, and finds short texts in the unlikeliest of them.
+_GUESSES = (
+    *("gb18030", "big5hkscs", "cp932", "euc_jp", "cp949", "koi8_r", "mac_roman"),
+    *(f"cp125{number}" for number in range(9)),
+)
+_EAST_ASIAN = _GUESSES[:5]
+# The letters and marks of western Europe; not those that other code pages have where Windows-1252 has its rare ones.
+_WESTERN = re.compile(
+    "[\x00-\x7f\xa0¡§«»ª°·º¿©®£€™‘’‚“”„–—…•‰†ÀÁÂÃÄÅÆÇÈÉÊËÍÎÏÑÓÔÕÖØÙÚÛÜßàáâãäåæçèéêëíîïñóôõöøùúûüÿŒœ]*"
+)
+_ACCENTED = re.compile("[À-ÿŒœ]")
+_LETTER = re.compile("[^\\W\\d_]")
+_MOST_ACCENTED = 0.5
+_COMMON = {
+    "gb18030": "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里"
+    "，。、",
+    "big5hkscs": "的一是不了在人有我他這個們中來上大為和國地到以說時要就出會可也你對生能而子那得於著下自之年過發後作裡"
+    "，。、",
+    "cp932": "のにはをたがでてとしれさあいるかもこなっりうくらん、。ーンスト",
+    "euc_jp": "のにはをたがでてとしれさあいるかもこなっりうくらん、。ーンスト",
+    "cp949": "이다는의에을고가를은한서로하지도기사어리아인대나들부정자시해스",
+}
+_SAMPLE_BYTES = 65_536
+_LEAST_COMMON = 0.12
+_CLEARLY_MORE = 1.5
+# So many more characters of UTF-8 than bytes that are none make a broken file of it, and no other encoding.
+_MOSTLY = 4
+_LEAST_ZEROS = 0.1
+_MOST_STRAY_ZEROS = 0.1
 _CONTROLS = frozenset(map(chr, range(32))) - frozenset("\t\n\v\f\r\x1b")
 _MOST_CONTROLS = 0.01
 _MOST_CHAOS = 0.2  # charset-normalizer's own default for a guess that is worth having
@@ -40,11 +70,12 @@ _MOST_CHAOS = 0.2  # charset-normalizer's own default for a guess that is worth 
 def decode(content: bytes, *, declared: str | None = None) -> str:
     r"""Return the text of a file: NFC, lines ended by `\n`.
 
-    UTF-8 and byte-order marks are believed first, then the encoding that the file declares for itself, then
-    charset-normalizer's guess.
+    UTF-8 and byte-order marks are believed first, then the encoding that the file declares for itself, then a guess:
+    the encoding in which the text is western European, or made of common Chinese, Japanese or Korean characters, else
+    charset-normalizer's.
 
     Raises:
-        ArticleError: the content is binary, or no encoding reads all of it.
+        ArticleError: the content is binary, no encoding reads all of it, or a few bytes spoil its UTF-8.
     """
     text = _decode(content, declared=declared)
     controls = sum(text.count(control) for control in _CONTROLS)
@@ -63,7 +94,7 @@ def _decode(content: bytes, *, declared: str | None) -> str:
             except UnicodeDecodeError as error:
                 raise ArticleError(f"byte {error.start} is not {encoding}, which the file claims to be") from error
     if b"\0" in content:
-        raise ArticleError("the content is binary, not text")
+        return _decode_wide(content)
     # ISO-2022-JP is all ASCII bytes, so UTF-8 would read its escape sequences as text.
     escaped = ["iso2022_jp"] if b"\x1b$" in content else []
     for encoding in [*escaped, "utf-8", *_as_browsers_read(declared)]:
@@ -71,6 +102,7 @@ def _decode(content: bytes, *, declared: str | None) -> str:
             return content.decode(encoding)
         except UnicodeDecodeError:
             continue
+    _refuse_broken_utf8(content)
     return _guess(content)
 
 
@@ -83,10 +115,69 @@ def _as_browsers_read(declared: str | None) -> list[str]:
     return [_READ_AS[name]] if name in _READ_AS else []
 
 
+def _decode_wide(content: bytes) -> str:
+    """Return the text of UTF-16 without its mark, where every other byte of Latin text is zero."""
+    even, odd = content[::2].count(0), content[1::2].count(0)
+    if max(even, odd) < _LEAST_ZEROS * len(content) or min(even, odd) > _MOST_STRAY_ZEROS * max(even, odd):
+        raise ArticleError("the content is binary, not text")
+    encoding = "utf-16-le" if odd > even else "utf-16-be"
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ArticleError("the content is binary, not text") from error
+
+
+def _refuse_broken_utf8(content: bytes) -> None:
+    """Raise ArticleError for UTF-8 that a few bytes spoil: any other encoding would make nonsense of all the rest."""
+    text = content.decode(errors="surrogateescape")
+    spoilt = sum("\udc80" <= character <= "\udcff" for character in text)
+    if sum(character > "\x7f" for character in text) - spoilt > _MOSTLY * spoilt:
+        first = next(number for number, character in enumerate(text) if "\udc80" <= character <= "\udcff")
+        raise ArticleError(f"byte {len(text[:first].encode())} is not UTF-8, which the rest of the file is")
+
+
 def _guess(content: bytes) -> str:
+    encoding = _western(content) or _east_asian(content[:_SAMPLE_BYTES]) or _statistical(content)
+    try:
+        if encoding is not None:
+            return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ArticleError(f"byte {error.start} is not {encoding}, which the rest of the file seems to be") from error
+    raise ArticleError("the content is in no known text encoding")
+
+
+def _western(content: bytes) -> str | None:
+    try:
+        text = content.decode("cp1252")
+    except UnicodeDecodeError:
+        return None
+    if "õ" in text and "ã" not in text:  # the Hungarian ő of Windows-1250; Portuguese has both
+        return None
+    accented, letters = len(_ACCENTED.findall(text)), len(_LETTER.findall(text))
+    return "cp1252" if _WESTERN.fullmatch(text) and accented <= _MOST_ACCENTED * letters else None
+
+
+def _east_asian(sample: bytes) -> str | None:
+    """Return the encoding in which clearly the most characters are among the language's commonest, if one is."""
+    shares = {}
+    for encoding in _EAST_ASIAN:
+        # A sample may end within a character.
+        decoder = codecs.getincrementaldecoder(encoding)()
+        try:
+            text = [character for character in decoder.decode(sample) if character > "\x7f"]
+        except UnicodeDecodeError:
+            continue
+        common = _COMMON[encoding]
+        shares[encoding] = sum(character in common for character in text) / max(1, len(text))
+    ranked = sorted(shares.items(), key=lambda item: -item[1])
+    if not ranked or ranked[0][1] < _LEAST_COMMON:
+        return None
+    clear = len(ranked) == 1 or ranked[0][1] >= _CLEARLY_MORE * ranked[1][1]
+    return ranked[0][0] if clear else None
+
+
+def _statistical(content: bytes) -> str | None:
     from charset_normalizer import from_bytes
 
-    best = from_bytes(content, threshold=_MOST_CHAOS).best()
-    if best is None:
-        raise ArticleError("the content is in no known text encoding")
-    return content.decode(best.encoding)
+    best = from_bytes(content, threshold=_MOST_CHAOS, cp_isolation=list(_GUESSES)).best()
+    return None if best is None else best.encoding

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rag.errors import ArticleError, DuplicateArticle
 
-SUFFIXES = (".htm", ".html", ".md", ".txt")
+TEXT_SUFFIXES = (".md", ".txt")
+PAGE_SUFFIXES = (".htm", ".html")
+ROW_SUFFIXES = (".csv", ".jsonl")
+BOOK_SUFFIXES = (".docx", ".epub", ".pdf")
+_PACKED = tuple(suffix + ".gz" for suffix in (*TEXT_SUFFIXES, *PAGE_SUFFIXES, *ROW_SUFFIXES))
+SUFFIXES = tuple(sorted((*TEXT_SUFFIXES, *PAGE_SUFFIXES, *ROW_SUFFIXES, *BOOK_SUFFIXES, *_PACKED)))
 
 
 @dataclass(frozen=True, slots=True)
 class ArticleFile:
-    """A file that holds an article.
+    """A file that holds an article, or one in each row.
 
     `id` is the path relative to the indexed root, `path` the one to show to people, both with forward slashes;
-    `file` is absolute.
+    `file` is absolute. What is found but must not be read says why in `refused`.
     """
 
     id: str
     path: str
     file: Path
+    refused: str | None = None
+
+
+def suffix_of(name: str) -> str:
+    """Return which of `SUFFIXES` a file's name ends in, the longest that fits, or "" if none does."""
+    lower = name.lower()
+    return max((suffix for suffix in SUFFIXES if lower.endswith(suffix)), key=len, default="")
 
 
 def find_files(roots: Sequence[Path]) -> list[ArticleFile]:
@@ -30,6 +42,8 @@ def find_files(roots: Sequence[Path]) -> list[ArticleFile]:
 
     Hidden files and folders are skipped, and so is every suffix that is not in `SUFFIXES`. A symbolic link is followed
     when it stays inside its root and leads to a file that is not found under its own name; so loops end by themselves.
+    A link that leads out or nowhere, a folder that cannot be listed and a name that is no Unicode are refused: they are
+    in the list, each with its reason, so that none goes missing in silence.
 
     Raises:
         ArticleError: a root does not exist, cannot be listed, or is a file of another format.
@@ -52,72 +66,81 @@ def _find_under(root: Path) -> Iterator[ArticleFile]:
         raise ArticleError(f"no such file or folder: {root}", hint="name a folder that holds your articles")
     if root.is_dir():
         base = root.resolve()
-        for file in _walk(base):
+        for file, refused in _walk(base):
             name = file.relative_to(base).as_posix()
-            yield _article_file(name, path=(root / name).as_posix(), file=file)
-    elif root.is_file() and root.suffix.lower() in SUFFIXES:
-        yield _article_file(root.name, path=root.as_posix(), file=root.resolve())
+            yield _article_file(name, path=(root / name).as_posix(), file=file, refused=refused)
+    elif root.is_file() and suffix_of(root.name):
+        yield _article_file(root.name, path=root.as_posix(), file=root.resolve(), refused=None)
     else:
         raise ArticleError(f"{root} is not in a format that can be read", hint=f"formats: {' '.join(SUFFIXES)}")
 
 
-def _article_file(name: str, *, path: str, file: Path) -> ArticleFile:
+def _article_file(name: str, *, path: str, file: Path, refused: str | None) -> ArticleFile:
     try:
         path.encode()
-    except UnicodeEncodeError as error:
-        raise ArticleError(f"the name of {path!r} is not valid Unicode", hint="rename the file") from error
-    return ArticleFile(id=name, path=path, file=file)
+    except UnicodeEncodeError:
+        name, path = (part.encode(errors="surrogateescape").decode(errors="backslashreplace") for part in (name, path))
+        refused = "its name is not valid Unicode"
+    return ArticleFile(id=name, path=path, file=file, refused=refused)
 
 
-def _walk(base: Path) -> Iterator[Path]:
-    """Yield the article files below a folder; links come last, so that a file's own name wins over a link to it."""
+def _walk(base: Path) -> Iterator[tuple[Path, str | None]]:
+    """Yield what is found below a folder, with the reason against it; links come last.
+
+    So a file's own name wins over a link to it.
+    """
+    try:
+        _children(base)
+    except OSError as error:
+        raise ArticleError(f"cannot list {base}: {error.strerror}", hint="check the folder's permissions") from error
     seen = {base}
     links: deque[Path] = deque()
     yield from _descend(base, seen=seen, links=links)
     while links:
         link = links.popleft()
-        target = _target(link, base=base)
-        if target is None or target in seen or base.is_relative_to(target):
+        try:
+            target = link.resolve(strict=True)
+        except (OSError, RuntimeError):  # RuntimeError: links in a ring
+            if suffix_of(link.name):
+                yield link, "it is a link that leads nowhere"
             continue
-        seen.add(target)
-        if target.is_dir():
+        if not target.is_relative_to(base):
+            if suffix_of(link.name) or _is(target.is_dir):
+                yield link, "it is a link out of the folder"
+        elif target not in seen:
+            seen.add(target)
             yield from _descend(link, seen=seen, links=links)
-        elif _is_article(link):
-            yield link
 
 
-def _descend(folder: Path, *, seen: set[Path], links: deque[Path]) -> Iterator[Path]:
-    folders = [folder]
-    while folders:
-        for child in _children(folders.pop()):
-            if child.is_symlink():
+def _descend(top: Path, *, seen: set[Path], links: deque[Path]) -> Iterator[tuple[Path, str | None]]:
+    paths = [top]
+    while paths:
+        path = paths.pop()
+        if not _is(path.is_dir):
+            # A pipe or a device is yielded too: that it is no file is for the reader to say.
+            if suffix_of(path.name):
+                yield path, None
+            continue
+        try:
+            children = _children(path)
+        except OSError as error:
+            yield path, f"the folder cannot be listed: {error.strerror}"
+            continue
+        for child in children:
+            if _is(child.is_symlink):
                 links.append(child)
-                continue
-            real = child.resolve()
-            if real in seen:
-                continue
-            if child.is_dir():
+            elif (real := child.resolve()) not in seen:
                 seen.add(real)
-                folders.append(child)
-            elif _is_article(child):
-                seen.add(real)
-                yield child
+                paths.append(child)
 
 
-def _is_article(file: Path) -> bool:
-    return file.suffix.lower() in SUFFIXES and file.is_file()
+def _is(question: Callable[[], bool]) -> bool:
+    """Return what a path says of itself, and False where it may not be asked: its folder may be listed, not entered."""
+    try:
+        return question()
+    except OSError:
+        return False
 
 
 def _children(folder: Path) -> list[Path]:
-    try:
-        return sorted(child for child in folder.iterdir() if not child.name.startswith("."))
-    except OSError as error:
-        raise ArticleError(f"cannot list {folder}: {error.strerror}", hint="check the folder's permissions") from error
-
-
-def _target(link: Path, *, base: Path) -> Path | None:
-    try:
-        target = link.resolve(strict=True)
-    except (OSError, RuntimeError):  # a dangling link, or links in a ring
-        return None
-    return target if target.is_relative_to(base) else None
+    return sorted(child for child in folder.iterdir() if not child.name.startswith("."))

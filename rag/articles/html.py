@@ -4,24 +4,70 @@ from __future__ import annotations
 
 import logging
 import re
-import unicodedata
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from rag.articles.dates import parse_date
+from rag.articles.decode import decode
+from rag.articles.extract import Extract, normalised
 from rag.errors import ArticleError
 
-_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]{2,40})", re.IGNORECASE)
+if TYPE_CHECKING:
+    from lxml.etree import _Element
+
+_CHARSET = re.compile(
+    rb"(?:<meta[^>]{0,200}?charset\s*=|<\?xml[^>]{0,100}?encoding\s*=)\s*[\"']?\s*([A-Za-z0-9_.:-]{2,40})",
+    re.IGNORECASE,
+)
 _CHARSET_WITHIN_BYTES = 4096
 _LANGUAGE = re.compile(r"<html\b[^>]{0,500}?\slang\s*=\s*[\"']?([A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*)", re.IGNORECASE)
+_BLOCKS = frozenset(
+    [
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "body",
+        "caption",
+        "center",
+        "dd",
+        "details",
+        "dialog",
+        "div",
+        "dl",
+        "dt",
+        "fieldset",
+        "figcaption",
+        "figure",
+        "footer",
+        "form",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "header",
+        "hr",
+        "li",
+        "main",
+        "nav",
+        "ol",
+        "p",
+        "pre",
+        "section",
+        "summary",
+        "table",
+        "tr",
+        "ul",
+    ]
+)
+# The reading beside a character (ruby) says again what the character says.
+_UNSEEN = frozenset({"head", "math", "rp", "rt", "script", "style", "svg", "template"})
+_BLOCK = "\0"
+_LINE_BREAK = "\v"
+_BREAKS = {"br": _LINE_BREAK, "td": " | ", "th": " | "}
 _LIBRARIES = ("trafilatura", "htmldate", "courlan", "justext", "readability")
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page's main text and its metadata; a field that the page does not give is None."""
-
-    text: str
-    fields: dict[str, str | None]
 
 
 def declared_charset(content: bytes) -> str | None:
@@ -30,15 +76,19 @@ def declared_charset(content: bytes) -> str | None:
     return match[1].decode("ascii") if match else None
 
 
-def read_page(html: str) -> Page:
+def read_html(content: bytes) -> Extract:
     """Return a page's main text, tables included and comments left out, with the page's metadata.
 
     A page in which no main text can be told from the rest gives all its text.
 
     Raises:
-        ArticleError: the page is too deeply nested, or cannot be parsed at all.
+        ArticleError: the page is too deeply nested, cannot be parsed at all, or is binary.
     """
     import trafilatura
+
+    html = decode(content, declared=declared_charset(content))
+    if _parsed(html) is None:
+        return Extract(text="")
 
     for library in _LIBRARIES:
         # They warn about every page that is not quite well-formed; a page that cannot be read is an ArticleError here.
@@ -58,8 +108,8 @@ def read_page(html: str) -> Page:
         # What lxml and trafilatura raise about a broken page differs with the break.
         raise ArticleError(f"the page cannot be parsed: {error}") from error
     language = _LANGUAGE.search(html)
-    return Page(
-        text=_normalised(text),
+    return Extract(
+        text=normalised(text).strip(),
         fields={
             "title": _field(document, "title"),
             "source": _field(document, "sitename") or _field(document, "hostname"),
@@ -71,10 +121,60 @@ def read_page(html: str) -> Page:
     )
 
 
+def text_of_page(content: bytes, *, declared: str | None) -> str:
+    """Return all the text of a page whose every word is the author's, as in a book: a blank line between blocks.
+
+    Raises:
+        ArticleError: the page is nested too deeply, is binary, or is in no known encoding.
+    """
+    root = _parsed(decode(content, declared=declared))
+    if root is None:
+        return ""
+    pieces = "".join(_pieces(root)).split(_BLOCK)
+    return "\n\n".join(block for piece in pieces if (block := _tidied(piece)))
+
+
+def _parsed(page: str) -> _Element | None:
+    """Return the root of a page, or None for an empty one; what stands too deep would be left out without a word."""
+    from lxml import etree, html
+
+    parser = html.HTMLParser(encoding="utf-8", no_network=True, huge_tree=False, remove_comments=True, remove_pis=True)
+    try:
+        root = html.document_fromstring(page.encode(errors="replace"), parser=parser)
+    except etree.ParserError:
+        return None
+    except (etree.LxmlError, ValueError, AssertionError) as error:
+        raise ArticleError(f"the page cannot be parsed: {error}") from error
+    if any("depth" in entry.message for entry in parser.error_log):
+        raise ArticleError("the page is nested too deeply")
+    return root
+
+
+def _pieces(root: _Element) -> Iterator[str]:
+    """Yield the text of a page with a mark where a block begins or ends."""
+    from lxml import etree
+
+    walk = etree.iterwalk(root, events=("start", "end"))
+    for event, element in walk:
+        if event == "start":
+            if element.tag in _BLOCKS:
+                yield _BLOCK
+            if element.tag in _UNSEEN:
+                walk.skip_subtree()
+            else:
+                yield _BREAKS.get(element.tag, "")
+                yield (element.text or "").replace(_BLOCK, "")
+        else:
+            if element.tag in _BLOCKS:
+                yield _BLOCK
+            yield (element.tail or "").replace(_BLOCK, "")
+
+
+def _tidied(piece: str) -> str:
+    lines = (" ".join(line.split()) for line in piece.replace("\n", " ").split(_LINE_BREAK))
+    return "\n".join(line for line in lines if line).removeprefix("| ")
+
+
 def _field(document: object, name: str) -> str | None:
     value = getattr(document, name, None)
-    return _normalised(value).strip() or None if isinstance(value, str) else None
-
-
-def _normalised(text: str) -> str:
-    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd"))
+    return normalised(value).strip() or None if isinstance(value, str) else None

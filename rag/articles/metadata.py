@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from rag.articles.dates import find_dates, parse_date
+from rag.articles.files import suffix_of
 from rag.records import Span
 
 FIELDS = ("title", "source", "author", "published", "language", "url")
@@ -16,6 +17,8 @@ _EDGE_LINES = 5
 _LONGEST_TITLE = 160
 _LONGEST_SOURCE = 80
 _LONGEST_DATELINE = 80
+# Of a longer line nothing is told: no title or name of a source is so long, and the patterns would take forever.
+_LONGEST_TELLING = 400
 _SAMPLE_CHARACTERS = 20_000
 
 _FENCE = re.compile(r"^ {0,3}(?:```|~~~)")
@@ -68,15 +71,15 @@ class Metadata:
         )
 
 
-def from_front_matter(values: Mapping[str, str]) -> Metadata:
-    """Return the metadata of an article's front matter.
+def from_front_matter(values: Mapping[str, str], *, origin: str = "front matter") -> Metadata:
+    """Return the metadata of an article's front matter, or of its row, as `origin` says.
 
     A `published` that is no date stays among the others as it is written; its origin is set and its field is not, so
     that no guess takes its place.
     """
     fields = {key.lower(): value for key, value in values.items() if key.lower() in FIELDS}
     others = {key: value for key, value in values.items() if key.lower() not in FIELDS}
-    origins = dict.fromkeys(fields, "front matter")
+    origins = dict.fromkeys(fields, origin)
     if "published" in fields:
         written = fields.pop("published")
         if iso := parse_date(written):
@@ -102,7 +105,8 @@ def from_text(text: str, *, furniture: Sequence[Span]) -> dict[str, str | None]:
 
 def title_of_file(path: str) -> str:
     """Return a title made from a file's name."""
-    stem = PurePosixPath(path).stem
+    name = PurePosixPath(path).name
+    stem = name[: len(name) - len(suffix_of(name))] or name
     return re.sub(r"[-_\s]+", " ", stem).strip() or stem
 
 
@@ -134,11 +138,13 @@ def _title(lines: Sequence[str]) -> str | None:
     for line in lines:
         if _FENCE.match(line):
             fenced = not fenced
-        elif not fenced and (heading := _TOP_HEADING.match(line)):
+        elif not fenced and len(line) <= _LONGEST_TELLING and (heading := _TOP_HEADING.match(line)):
             return heading[1]
     if not lines:
         return None
     first = lines[0]
+    if len(first) > _LONGEST_TELLING:
+        return None
     if heading := _ANY_HEADING.match(first):
         return heading[1]
     if len(first) > _LONGEST_TITLE or _NO_TITLE.match(first) or _SENTENCE_END.search(first) or parse_date(first):
@@ -156,7 +162,7 @@ def _dateline(line: str) -> str | None:
     line = line.strip("*_> ")
     if (iso := parse_date(line)) and len(iso) == len("YYYY-MM-DD"):
         return iso
-    for start, end, iso in find_dates(line):
+    for start, end, iso in find_dates(line[:_LONGEST_TELLING]):
         before, after = _WEEKDAY.sub("", line[:start]), line[end:]
         if _CITY.match(before) and (_AGENCY.match(after) or _AFTER_DATE.match(after)):
             return iso
@@ -167,7 +173,7 @@ def _dateline(line: str) -> str | None:
 
 def _source(edges: Sequence[str]) -> str | None:
     for line in edges:
-        if match := _SOURCE.match(line.strip("*_>() ")):
+        if len(line) <= _LONGEST_TELLING and (match := _SOURCE.match(line.strip("*_>() "))):
             name = match["name"] or match["owner"]
             for start, _, _ in find_dates(name):
                 name = name[:start]

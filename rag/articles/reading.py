@@ -1,17 +1,18 @@
-"""The seam behind which the file formats stand: a file in, an `Article` out."""
+"""The seam behind which the file formats stand: a file in, its articles out."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
+from rag.articles.contents import MOST_MEGABYTES, MOST_TEXT_MEGABYTES, read_content
 from rag.articles.decode import decode
-from rag.articles.files import SUFFIXES, ArticleFile
+from rag.articles.files import PAGE_SUFFIXES, ROW_SUFFIXES, SUFFIXES, TEXT_SUFFIXES, ArticleFile, suffix_of
 from rag.articles.front_matter import split_front_matter
 from rag.articles.furniture import find_furniture
-from rag.articles.html import declared_charset, read_page
 from rag.articles.metadata import Metadata, from_front_matter, from_text, title_of_file
-from rag.errors import ArticleError
+from rag.articles.rows import Row, read_rows
+from rag.articles.sandbox import SANDBOX
+from rag.errors import ArticleEmpty, ArticleError
 from rag.records import Article
 
 
@@ -32,29 +33,83 @@ def read_article(file: ArticleFile) -> Article:
     Raises:
         ArticleError: the file cannot be read, holds no text, is binary, or has broken front matter.
     """
+    suffix = _format_of(file)
+    content = _content(file, suffix=suffix)
     try:
-        draft = _READERS[file.file.suffix.lower()](file.file.read_bytes())
+        draft = _read_text(content) if suffix in TEXT_SUFFIXES else _read_document(content, suffix=suffix)
+    except ArticleError as error:
+        raise _failure(file, error) from error
+    if not draft.text.strip():
+        raise ArticleEmpty(f"cannot read {file.path}: it holds no text", hint="move it out of the folder")
+    return _article(draft, id=file.id, path=file.path, title=title_of_file(file.path))
+
+
+def read_articles(file: ArticleFile) -> tuple[list[Article], list[ArticleError]]:
+    """Return the articles in a file, and what kept the others in it from being read.
+
+    Most formats hold one article; each row of a `.jsonl` or `.csv` file is one.
+
+    Raises:
+        ArticleError: no article could be read.
+    """
+    suffix = _format_of(file)
+    if suffix not in ROW_SUFFIXES:
+        return [read_article(file)], []
+    content = _content(file, suffix=suffix)
+    try:
+        rows, broken = read_rows(content, name=file.id, suffix=suffix)
+    except ArticleError as error:
+        raise _failure(file, error) from error
+    errors = [ArticleError(f"cannot read {file.path}:{line}: {error.message}") for line, error in broken]
+    return [_article_of_row(row, file) for row in rows], errors
+
+
+def _format_of(file: ArticleFile) -> str:
+    """Return the suffix that names the format, which stands before `.gz`."""
+    if file.refused is not None:
+        raise ArticleError(f"cannot read {file.path}: {file.refused}", hint="move it out of the folder")
+    suffix = suffix_of(file.file.name)
+    if not suffix:
+        raise ArticleError(f"{file.path} is in no known format", hint=f"formats: {' '.join(SUFFIXES)}")
+    return suffix.removesuffix(".gz")
+
+
+def _content(file: ArticleFile, *, suffix: str) -> bytes:
+    try:
+        return read_content(file.file, most_megabytes=_most_megabytes(suffix))
     except OSError as error:
         raise ArticleError(
             f"cannot read {file.path}: {error.strerror}", hint="check that it is a readable file"
         ) from error
-    except KeyError as error:
-        raise ArticleError(f"{file.path} is in no known format", hint=f"formats: {' '.join(SUFFIXES)}") from error
     except ArticleError as error:
-        raise ArticleError(
-            f"cannot read {file.path}: {error.message}",
-            hint=error.hint or "mend the file, or move it out of the folder",
-        ) from error
-    if not draft.text.strip():
-        raise ArticleError(f"cannot read {file.path}: it holds no text", hint="move it out of the folder")
+        raise _failure(file, error) from error
+
+
+def _most_megabytes(suffix: str) -> int:
+    return MOST_TEXT_MEGABYTES if suffix in (*TEXT_SUFFIXES, *PAGE_SUFFIXES) else MOST_MEGABYTES
+
+
+def _failure(file: ArticleFile, error: ArticleError) -> ArticleError:
+    return ArticleError(
+        f"cannot read {file.path}: {error.message}", hint=error.hint or "mend the file, or move it out of the folder"
+    )
+
+
+def _article_of_row(row: Row, file: ArticleFile) -> Article:
+    draft = Draft(text=row.text, metadata=from_front_matter(row.values, origin="row"), first_line=row.line)
+    return _article(draft, id=row.id, path=file.path, title=row.id)
+
+
+def _article(draft: Draft, *, id: str, path: str, title: str) -> Article:  # noqa: A002 - the record's word for it
+    """Return the article that a draft makes; `title` is for one that tells none itself."""
     furniture = find_furniture(draft.text)
     metadata = draft.metadata.or_else(from_text(draft.text, furniture=furniture), origin="text").or_else(
-        {"title": title_of_file(file.path)}, origin="file name"
+        {"title": title}, origin="file name"
     )
     fields = metadata.fields
     return Article(
-        id=file.id,
-        path=file.path,
+        id=id,
+        path=path,
         text=draft.text,
         title=fields["title"],
         source=fields.get("source"),
@@ -75,14 +130,8 @@ def _read_text(content: bytes) -> Draft:
     return Draft(text=parts.text, metadata=from_front_matter(parts.values), first_line=parts.first_line)
 
 
-def _read_html(content: bytes) -> Draft:
-    page = read_page(decode(content, declared=declared_charset(content)))
-    return Draft(text=page.text.strip(), metadata=Metadata().or_else(page.fields, origin="html"))
-
-
-_READERS: dict[str, Callable[[bytes], Draft]] = {
-    ".htm": _read_html,
-    ".html": _read_html,
-    ".md": _read_text,
-    ".txt": _read_text,
-}
+def _read_document(content: bytes, *, suffix: str) -> Draft:
+    """Read one of the formats that take a parser, which runs in a process of its own."""
+    found = SANDBOX.read(content, suffix=suffix)
+    origin = "html" if suffix in PAGE_SUFFIXES else suffix[1:]
+    return Draft(text=found.text, metadata=Metadata(others=found.others).or_else(found.fields, origin=origin))

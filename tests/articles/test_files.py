@@ -37,13 +37,15 @@ def test_hidden_files_other_formats_and_folders_with_a_suffix_are_skipped(tmp_pa
     assert ids(tmp_path) == ["folder.md/y.txt"]
 
 
-def test_a_link_out_of_the_root_is_not_followed(tmp_path):
+def test_a_link_out_of_the_root_is_refused(tmp_path):
     write(tmp_path / "outside" / "x.md")
     root = tmp_path / "root"
     write(root / "y.md")
     (root / "folder").symlink_to(tmp_path / "outside")
     (root / "z.md").symlink_to(tmp_path / "outside" / "x.md")
-    assert ids(root) == ["y.md"]
+    refused = {file.id: file.refused for file in find_files([root])}
+    reason = "it is a link out of the folder"
+    assert refused == {"folder": reason, "y.md": None, "z.md": reason}
 
 
 def test_a_file_that_a_link_leads_to_again_is_one_article(tmp_path):

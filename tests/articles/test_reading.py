@@ -104,7 +104,8 @@ def test_a_broken_page_is_text_or_an_error(tmp_path, page):
         ("x.md", b"---\ntitle: A\n---\n \n", "no text"),
         ("x.txt", b"\x89PNG\r\n\x1a\n\x00", "binary"),
         ("x.md", b"---\ntitle: [\n---\nText.", "line 3"),
-        ("x.pdf", b"%PDF-", "format"),
+        ("x.rtf", b"{}", "format"),
+        ("x.pdf", b"%PDF-", "broken PDF"),
     ],
 )
 def test_what_cannot_be_read_is_named_with_the_reason(tmp_path, name, content, reason):
@@ -120,7 +121,7 @@ def test_a_file_that_is_gone_is_named(tmp_path):
 
 
 def test_importing_the_package_loads_no_format_library():
-    libraries = ["trafilatura", "lxml", "yaml", "charset_normalizer"]
+    libraries = ["trafilatura", "lxml", "yaml", "charset_normalizer", "pypdfium2"]
     code = f"import sys, rag.articles, rag.passages; print([name for name in {libraries} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
