@@ -9,6 +9,7 @@ quoting.py     the answer: which sentences are quoted, in which order, under whi
 from rag.answering.judging import Finding, Judge, Reading, Verdict
 from rag.answering.questions import Asked, analyse
 from rag.answering.quoting import QuotingSettings, quote_answer
+from rag.answering.reading import ReaderJudge
 from rag.answering.similarity import SimilarityJudge
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Finding",
     "Judge",
     "QuotingSettings",
+    "ReaderJudge",
     "Reading",
     "SimilarityJudge",
     "Verdict",

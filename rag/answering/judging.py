@@ -1,12 +1,32 @@
-"""The seam between retrieval and the answer: a judge reads passages and says which sentences answer."""
+"""The seam between retrieval and the answer: a judge reads passages and says which sentences answer.
+
+Besides the seam, what judges have in common: plain features of a sentence, and the logistic models that weigh them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.answering.questions import Asked, Wanted
+from rag.index.lexical import terms
 from rag.records import Article, Hit, Span
+
+_DIGIT = re.compile(
+    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|dozen|hundred|half|third)s?\b|[一二三四五六七八九十百千万]"
+)
+_TIME = re.compile(
+    r"\b(?:1[89]|20)\d\d\b|\b(?:January|February|March|April|May|June|July|August|September|October|November|December|"
+    r"Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)\b|[年月日]"
+)
+_CAPITALISED = re.compile(r"(?<![.!?“\"] )(?<!^)\b[A-Z][a-z]+|[\u4e00-\u9fff\u30a0-\u30ff]{2}")
+_PRESENT = {Wanted.NUMBER: _DIGIT, Wanted.DATE: _TIME, Wanted.NAME: _CAPITALISED}
+_NAME = re.compile(r"(?<!^)\b[A-Z]\w*|\d+(?:[.,]\d+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +43,12 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A sentence that may answer, with how well it does, in 0..1, and the words in it that do, where there are such."""
+    """A sentence that may answer, with how well it does, in 0..1, and the words in it that do, where known."""
 
     reading: Reading
     span: Span
     score: float
-    short_answer: str | None = None
+    short_answer: Span | None = None
 
     @property
     def text(self) -> str:
@@ -47,10 +67,69 @@ class Verdict:
 class Judge(Protocol):
     """Whatever reads: its name, model and revision stand in each answer's record."""
 
-    name: str
-    model: str
-    revision: str
+    @property
+    def name(self) -> str:
+        """Return what kind of answerer this is."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """Return the model's name."""
+        ...
+
+    @property
+    def revision(self) -> str:
+        """Return the hash of the model's weights."""
+        ...
 
     def judge(self, question: str, readings: Sequence[Reading]) -> Verdict:
         """Return the sentences that may answer a question, best first, each sentence once."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Logistic:
+    """A logistic model: the probability is 1 / (1 + exp(-(weights · features + bias)))."""
+
+    weights: tuple[float, ...]
+    bias: float
+
+    @classmethod
+    def of(cls, fitted: Mapping[str, object]) -> Logistic:
+        """Return the model that a calibration file describes."""
+        weights, bias = fitted["weights"], fitted["bias"]
+        if not isinstance(weights, list) or not isinstance(bias, float):
+            raise TypeError("a calibration has a list of weights and a bias")
+        return cls(tuple(weights), bias)
+
+    def log_odds(self, features: Sequence[float]) -> float:
+        """Return the logarithm of the odds for one row of features."""
+        return float(np.dot(self.weights, features)) + self.bias
+
+    def __call__(self, features: Sequence[float]) -> float:
+        """Return the probability for one row of features."""
+        return float(1 / (1 + np.exp(-self.log_odds(features))))
+
+
+def coverage(words: Sequence[str], weights: NDArray[np.float64], text: str) -> float:
+    """Return how much of the question's words stands in a text, in 0..1, each word by its weight."""
+    there = set(terms(text))
+    total = float(weights.sum())
+    covered = sum(weight for word, weight in zip(words, weights, strict=True) if word in there)
+    return float(covered) / total if total else 0.0
+
+
+def contains_wanted(asked: Asked, text: str, question: str) -> float:
+    """Return 1 if a text holds what is asked for (a number, a time, a name) and the question does not; ½ if unknown."""
+    pattern = _PRESENT.get(asked.wanted)
+    if pattern is None:
+        return 0.5
+    known = {match.casefold() for match in pattern.findall(question)}
+    return float(any(match.casefold() not in known for match in pattern.findall(text)))
+
+
+def unmatched_names(question: str, text: str) -> float:
+    """Return the share of the question's names and numbers that a text does not hold; names start with a capital."""
+    names = _NAME.findall(question)
+    there = set(terms(text))
+    return sum(not set(terms(name)) <= there for name in names) / len(names) if names else 0.0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from rag.answering.judging import Finding, Verdict
 from rag.answering.questions import Asked, Kind
@@ -33,20 +34,25 @@ class Quoted:
     reason: str | None
 
 
-def quote_answer(asked: Asked, verdict: Verdict, *, settings: QuotingSettings) -> Quoted:
-    """Return the sentences that answer, at most what the question needs, or the reason why there are none."""
+def quote_answer(
+    asked: Asked, verdict: Verdict, *, settings: QuotingSettings, copies: Mapping[str, str] = MappingProxyType({})
+) -> Quoted:
+    """Return the sentences that answer, at most what the question needs, or the reason why there are none.
+
+    `copies` names for an article the one that it is a copy of: the two are one voice.
+    """
     if not verdict.findings:
         return _declined("no passage of the articles is about this")
     if verdict.confidence < settings.min_confidence:
         return _declined("no sentence of the articles answers this; the nearest passages are listed")
-    chosen = in_reading_order(_choose(asked.kind, verdict.findings, settings=settings))
+    chosen = in_reading_order(_choose(asked.kind, verdict.findings, settings=settings, copies=copies))
     citations = tuple(_cite(finding, marker) for marker, finding in enumerate(chosen, start=1))
     claims = tuple(
         Claim(text=_SPACE.sub(" ", citation.quote), citations=(citation.marker,), support=1.0) for citation in citations
     )
     return Quoted(
         answer=" ".join(f"{claim.text} [{claim.citations[0]}]" for claim in claims),
-        short_answer=verdict.findings[0].short_answer if asked.kind is Kind.FACT else None,
+        short_answer=_short_answer(verdict.findings[0]) if asked.kind is Kind.FACT else None,
         claims=claims,
         citations=citations,
         reason=None,
@@ -59,28 +65,36 @@ def in_reading_order(findings: Sequence[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: (articles.index(finding.reading.article.id), finding.span.start))
 
 
-def _choose(kind: Kind, findings: Sequence[Finding], *, settings: QuotingSettings) -> list[Finding]:
+def _choose(
+    kind: Kind, findings: Sequence[Finding], *, settings: QuotingSettings, copies: Mapping[str, str]
+) -> list[Finding]:
     if kind in (Kind.FACT, Kind.YES_NO):
         return [findings[0]]
     worthy = [finding for finding in findings if finding.score >= settings.share * findings[0].score]
     if kind is Kind.VIEWS:
-        worthy = _articles_in_turn(worthy)
+        worthy = _articles_in_turn(worthy, copies)
     return worthy[: settings.max_sentences]
 
 
-def _articles_in_turn(findings: Sequence[Finding]) -> list[Finding]:
-    """Return findings so that each article speaks once before any speaks again."""
+def _articles_in_turn(findings: Sequence[Finding], copies: Mapping[str, str]) -> list[Finding]:
+    """Return findings so that each article speaks once before any speaks again; copies have one turn between them."""
     turns: dict[str, int] = {}
     keyed = []
     for place, finding in enumerate(findings):
-        turn = turns.get(finding.reading.article.id, 0)
-        turns[finding.reading.article.id] = turn + 1
+        voice = copies.get(finding.reading.article.id, finding.reading.article.id)
+        turn = turns.get(voice, 0)
+        turns[voice] = turn + 1
         keyed.append((turn, place, finding))
     return [finding for _, _, finding in sorted(keyed, key=lambda key: key[:2])]
 
 
 def _cite(finding: Finding, marker: int) -> Citation:
     return Citation.of(finding.reading.article, finding.reading.hit.passage, finding.span, marker=marker)
+
+
+def _short_answer(finding: Finding) -> str | None:
+    span = finding.short_answer
+    return None if span is None else _SPACE.sub(" ", finding.reading.article.text[span.start : span.end])
 
 
 def _declined(reason: str) -> Quoted:

@@ -6,28 +6,25 @@ the whole. Their weights are fitted by `python -m training.answerer` on the deve
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.answering.judging import Finding, Reading, Verdict
-from rag.answering.questions import Asked, Wanted, analyse
+from rag.answering.judging import (
+    Finding,
+    Logistic,
+    Reading,
+    Verdict,
+    contains_wanted,
+    coverage,
+    unmatched_names,
+)
+from rag.answering.questions import analyse
 from rag.index.lexical import terms
 from rag.passages import header
 from rag.records import Span
-
-_DIGIT = re.compile(
-    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|dozen|hundred|half|third)s?\b|[一二三四五六七八九十百千万]"
-)
-_TIME = re.compile(
-    r"\b(?:1[89]|20)\d\d\b|\b(?:January|February|March|April|May|June|July|August|September|October|November|December|"
-    r"Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)\b|[年月日]"
-)
-_CAPITALISED = re.compile(r"(?<![.!?“\"] )(?<!^)\b[A-Z][a-z]+|[\u4e00-\u9fff\u30a0-\u30ff]{2}")
-_PRESENT = {Wanted.NUMBER: _DIGIT, Wanted.DATE: _TIME, Wanted.NAME: _CAPITALISED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +49,6 @@ class DecisionFeatures:
     coverage: float
     coverage_in_context: float
     unmatched: float
-
-
-@dataclass(frozen=True, slots=True)
-class Logistic:
-    """A logistic model: the probability is 1 / (1 + exp(-(weights · features + bias)))."""
-
-    weights: tuple[float, ...]
-    bias: float
-
-    def __call__(self, features: Sequence[float]) -> float:
-        """Return the probability for one row of features."""
-        return float(1 / (1 + np.exp(-(np.dot(self.weights, features) + self.bias))))
 
 
 SENTENCE_MODEL = Logistic(weights=(3.0, 4.0, 3.0, 1.0, 1.5, 0.8), bias=-6.0)
@@ -119,10 +104,10 @@ class SimilarityJudge:
                 SentenceFeatures(
                     similarity=float(plain[i] @ vector),
                     similarity_in_context=float(framed[i] @ vector),
-                    coverage=_coverage(words, weights, text),
-                    coverage_in_context=_coverage(words, weights, context),
+                    coverage=coverage(words, weights, text),
+                    coverage_in_context=coverage(words, weights, context),
                     passage=reading.hit.score / top,
-                    wanted=_wanted(asked, text, question),
+                    wanted=contains_wanted(asked, text, question),
                 ),
             )
             for i, (reading, span, text, context) in enumerate(sentences)
@@ -139,21 +124,8 @@ class SimilarityJudge:
             similarity=features.similarity_in_context,
             coverage=features.coverage,
             coverage_in_context=features.coverage_in_context,
-            unmatched=self._unmatched(question, reading),
+            unmatched=unmatched_names(question, _page(reading)),
         )
-
-    def _unmatched(self, question: str, reading: Reading) -> float:
-        """Return the share of the question's names and numbers that neither the passage nor its header holds."""
-        names = _names(question)
-        if not names:
-            return 0.0
-        passage = reading.hit.passage
-        there = set(terms(f"{header(reading.article)} {reading.article.text[passage.start : passage.end]}"))
-        return sum(not set(terms(name)) <= there for name in names) / len(names)
-
-
-def _names(question: str) -> list[str]:
-    return re.findall(r"(?<!^)\b(?:[A-Z][\w’'-]*|\d[\d.,]*)", question)
 
 
 def _distinct(readings: Sequence[Reading]) -> list[tuple[Reading, Span, str, str]]:
@@ -170,19 +142,6 @@ def _distinct(readings: Sequence[Reading]) -> list[tuple[Reading, Span, str, str
     return rows
 
 
-def _coverage(words: Sequence[str], weights: NDArray[np.float64], text: str) -> float:
-    there = set(terms(text))
-    total = float(weights.sum())
-    return (
-        float(sum(weight for word, weight in zip(words, weights, strict=True) if word in there)) / total
-        if total
-        else 0.0
-    )
-
-
-def _wanted(asked: Asked, text: str, question: str) -> float:
-    pattern = _PRESENT.get(asked.wanted)
-    if pattern is None:
-        return 0.5
-    known = {match.casefold() for match in pattern.findall(question)}
-    return float(any(match.casefold() not in known for match in pattern.findall(text)))
+def _page(reading: Reading) -> str:
+    passage = reading.hit.passage
+    return f"{header(reading.article)} {reading.article.text[passage.start : passage.end]}"

@@ -7,17 +7,17 @@ encoded, so cutting passages by tokens needs the tokenizer alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import ConfigError, ModelBroken
 from rag.models.export import EXPORT_VERSION, ExportedEncoder, ensure_export
-from rag.models.runtime import default_cache, open_session
+from rag.models.runtime import Session, default_cache, open_session
 from rag.models.sources import find_model, weights_hash
 
 if TYPE_CHECKING:
@@ -30,13 +30,6 @@ DEFAULT_BATCH_TOKENS: Final = 2048
 WINDOW_TEXTS: Final = 1024
 _UNIT_TOLERANCE: Final = 1e-3
 _SPARED_PADDING: Final = 8  # tokens: so little padding is never worth a batch of its own
-
-
-class Session(Protocol):
-    """What is asked of an ONNX Runtime session, so that a test can put a fake in its place."""
-
-    def run(self, output_names: Sequence[str] | None, input_feed: Mapping[str, NDArray[np.int64]]) -> Sequence[Vectors]:
-        """Return the graph's outputs, of which the first is the vectors: (n, dim) float32."""
 
 
 class Encoder:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rag.errors import ModelBroken
 
@@ -15,6 +19,15 @@ if TYPE_CHECKING:
 PROVIDERS: Final = ["CPUExecutionProvider"]
 WEIGHTS_FILE: Final = "model.weights"
 _ERRORS_ONLY: Final = 3  # onnxruntime's severity: 2 is a warning, 3 an error
+
+
+class Session(Protocol):
+    """What is asked of an ONNX Runtime session, so that a test can put a fake in its place."""
+
+    def run(
+        self, output_names: Sequence[str] | None, input_feed: Mapping[str, NDArray[np.int64]]
+    ) -> Sequence[NDArray[np.float32]]:
+        """Return the graph's outputs, in the order of their names."""
 
 
 def default_cache() -> Path:

@@ -1,0 +1,252 @@
+"""The judge that reads: a sentence answers when the reading model points into it, and its passage ranks well.
+
+It reads twice: the nearest passages, to see where the reader points, and then the sentences that come out best, each
+by itself. Logistic models weigh what the reader says, how near the passage is, and which words of the question stand
+in the sentence: one for the shortlist, one for the best sentence, one for the confidence that it answers. They are
+fitted by `python -m training.answerer`, never on the test half of the questions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.answering.judging import Finding, Logistic, Reading, Verdict, contains_wanted, coverage, unmatched_names
+from rag.answering.questions import analyse
+from rag.index.lexical import terms
+from rag.models.reader import Page, PassageReading
+from rag.passages import header
+from rag.records import Span
+
+_LEANS = re.compile(
+    r"[\"“‘']?(?:he|she|it|they|this|that|these|those|his|her|its|their|such|both|neither|the (?:same|two)|"
+    r"in (?:those|that|these|this))\b|[他她它这那其该此]|[これそ][のれ]",
+    re.IGNORECASE,
+)
+CALIBRATION = Path(__file__).with_name("calibration.json")
+
+
+class PassageReader(Protocol):
+    """What the judge asks of a reading model; `rag.models.reader.Reader` is one."""
+
+    @property
+    def name(self) -> str:
+        """Return the model's name."""
+        ...
+
+    @property
+    def revision(self) -> str:
+        """Return the hash of its weights."""
+        ...
+
+    def read(self, question: str, passages: Sequence[Page]) -> list[PassageReading]:
+        """Return what each passage has to say to a question, in their order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PassageFeatures:
+    """What is known of a sentence from reading its passage; `pointed` is how sure the reader points into it."""
+
+    pointed: float
+    passage: float
+    coverage: float
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceFeatures:
+    """What is known of a sentence when it was read by itself too: `alone` is the logit that it answers."""
+
+    pointed: float
+    passage: float
+    coverage: float
+    alone: float
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionFeatures:
+    """What is known of the best sentence, and of names in the question that its passage does not hold."""
+
+    best: float
+    answerable: float
+    alone: float
+    pointed: float
+    coverage_in_context: float
+    wanted: float
+    unmatched: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A sentence with its features, and the words in it that the reader points at.
+
+    `answerable` is the logit that its passage answers.
+    """
+
+    reading: Reading
+    span: Span
+    pointed: Span
+    answerable: float
+    features: PassageFeatures
+
+    @property
+    def text(self) -> str:
+        """Return the sentence, verbatim."""
+        return self.reading.article.text[self.span.start : self.span.end]
+
+    def page(self) -> Page:
+        """Return the sentence to be read by itself, behind the one before it if it leans on that ("It did so …")."""
+        if not _LEANS.match(self.text):
+            return Page(self.text)
+        before = [text for span, text in self.reading.sentences() if span.end <= self.span.start][-1:]
+        head = "".join(f"{text} " for text in before)
+        return Page(head + self.text, len(head))
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The logistic models that weigh features: which sentences are read again, which is best, whether it answers."""
+
+    shortlist: Logistic
+    sentence: Logistic
+    decision: Logistic
+
+    @classmethod
+    def read(cls, file: Path) -> Calibration:
+        """Return what `training.answerer` wrote."""
+        fitted = json.loads(file.read_text(encoding="utf-8"))
+        return cls(*(Logistic.of(fitted[name]) for name in ("shortlist", "sentence", "decision")))
+
+
+class ReaderJudge:
+    """Judges by a reading model.
+
+    `rarity` tells for words how telling each of them is, in 0..1. The nearest `passages` are read, and the best
+    `sentences` of them once more.
+    """
+
+    name = "reader"
+
+    def __init__(
+        self,
+        reader: PassageReader,
+        *,
+        rarity: Callable[[Sequence[str]], NDArray[np.float64]],
+        passages: int = 6,
+        sentences: int = 12,
+        calibration: Path = CALIBRATION,
+    ) -> None:
+        self._reader = reader
+        self._rarity = rarity
+        self._passages = passages
+        self._sentences = sentences
+        self._calibration = calibration
+
+    @property
+    def model(self) -> str:
+        """Return the reading model's name."""
+        return self._reader.name
+
+    @property
+    def revision(self) -> str:
+        """Return the hash of the reading model's weights, and the first digits of the calibration's."""
+        return f"{self._reader.revision}+{hashlib.sha256(self._calibration.read_bytes()).hexdigest()[:8]}"
+
+    def judge(self, question: str, readings: Sequence[Reading]) -> Verdict:
+        """Return the sentences that answer best, each once, and the probability that the first of them does."""
+        candidates = self.shortlist(self.candidates(question, readings), model=self._models.shortlist)
+        if not candidates:
+            return Verdict((), 0.0)
+        featured = self.read_alone(question, candidates)
+        scored = sorted(
+            ((self._models.sentence(astuple(features)), candidate, features) for candidate, features in featured),
+            key=lambda row: (-row[0], row[1].reading.hit.rank, row[1].span),
+        )
+        _, best, features = scored[0]
+        log_odds = self._models.sentence.log_odds(astuple(features))
+        findings = tuple(
+            Finding(candidate.reading, candidate.span, score, short_answer=candidate.pointed)
+            for score, candidate, _ in scored
+        )
+        return Verdict(findings, self._models.decision(astuple(decide(question, best, features, best=log_odds))))
+
+    def candidates(self, question: str, readings: Sequence[Reading]) -> list[Candidate]:
+        """Return every sentence once, as the reader is surest of it, with what reading its passage tells."""
+        words = sorted(set(terms(question)))
+        weights = self._rarity(words)
+        top = max((reading.hit.score for reading in readings), default=0.0) or 1.0
+        nearest = sorted(readings, key=lambda reading: reading.hit.rank)[: self._passages]
+        surest: dict[tuple[str, Span], Candidate] = {}
+        pages = [Page(_page(reading), len(_head(reading))) for reading in nearest]
+        for reading, read in zip(nearest, self._reader.read(question, pages), strict=True):
+            shift = reading.hit.passage.start - len(_head(reading))
+            for span, text in reading.sentences():
+                found = read.best_within(span.start - shift, span.end - shift)
+                if found is None:
+                    continue
+                features = PassageFeatures(
+                    pointed=found.score, passage=reading.hit.score / top, coverage=coverage(words, weights, text)
+                )
+                pointed = Span(found.start + shift, found.end + shift)
+                known = surest.get((reading.article.id, span))
+                if known is None or read.answerable + found.score > known.answerable + known.features.pointed:
+                    surest[reading.article.id, span] = Candidate(reading, span, pointed, read.answerable, features)
+        return list(surest.values())
+
+    def shortlist(self, candidates: Sequence[Candidate], *, model: Logistic) -> list[Candidate]:
+        """Return the candidates that are worth reading again, best first."""
+        return sorted(candidates, key=lambda candidate: -model.log_odds(astuple(candidate.features)))[: self._sentences]
+
+    def read_alone(self, question: str, candidates: Sequence[Candidate]) -> list[tuple[Candidate, SentenceFeatures]]:
+        """Return candidates with what reading each sentence by itself adds: a neighbour cannot answer in its place."""
+        read = self._reader.read(question, [candidate.page() for candidate in candidates])
+        return [
+            (candidate, _with_alone(candidate.features, reading.answerable))
+            for candidate, reading in zip(candidates, read, strict=True)
+        ]
+
+    @cached_property
+    def _models(self) -> Calibration:
+        return Calibration.read(self._calibration)
+
+
+def decide(question: str, candidate: Candidate, features: SentenceFeatures, *, best: float) -> DecisionFeatures:
+    """Return what tells an answer from a near miss; `best` are the log-odds of the sentence."""
+    page, words = _page(candidate.reading), sorted(set(terms(question)))
+    return DecisionFeatures(
+        best=best,
+        answerable=candidate.answerable,
+        alone=features.alone,
+        pointed=features.pointed,
+        coverage_in_context=coverage(words, np.ones(len(words)), page),
+        wanted=contains_wanted(analyse(question), candidate.text, question),
+        unmatched=unmatched_names(question, page),
+    )
+
+
+def _with_alone(features: PassageFeatures, alone: float) -> SentenceFeatures:
+    return SentenceFeatures(pointed=features.pointed, passage=features.passage, coverage=features.coverage, alone=alone)
+
+
+def _head(reading: Reading) -> str:
+    return f"{header(reading.article)}\n"
+
+
+def _page(reading: Reading) -> str:
+    """Return what is read: the header, then the passage with its furniture blanked, so that offsets hold."""
+    passage, article = reading.hit.passage, reading.article
+    text = list(article.text[passage.start : passage.end])
+    for trimming in article.furniture:
+        low, high = max(trimming.start, passage.start), min(trimming.end, passage.end)
+        for place in range(low - passage.start, high - passage.start):
+            text[place] = " "
+    return _head(reading) + "".join(text)

@@ -1,0 +1,178 @@
+"""The reader: a cross-encoder that points at the words of a passage that answer a question, or says that none do.
+
+The weights that ship are made by `training/`, whose model card tells from what and how well. The graph takes pairs
+of a question and a passage and gives, besides the support of claims: `answerable` (n,), a logit, and `start` and `end`
+(n, length), logits over the tokens of the pair.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.errors import ModelBroken, ModelMissing
+from rag.models.runtime import Session, open_session
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
+
+Logits = NDArray[np.float32]
+
+SHIPPED = Path(__file__).parent / "weights" / "reader"
+_QUESTION_TOKENS = 64
+_SPAN_TOKENS = 30
+_SPECIAL_TOKENS = 3
+_BATCH_TOKENS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What is read: a passage behind its header, whose `header_size` code points are no place for an answer."""
+
+    text: str
+    header_size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pointed:
+    """Words of a passage, as a slice of its code points, with log P(start) + log P(end): at most 0."""
+
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class PassageReading:
+    """What the reader makes of one passage for one question.
+
+    `answerable` is the logit that the passage answers. `starts` and `ends` are log-probabilities over the tokens
+    behind the header (m,), and `tokens` are these tokens as slices of the page's text (m, 2).
+    """
+
+    answerable: float
+    starts: Logits
+    ends: Logits
+    tokens: NDArray[np.int64]
+
+    def best_within(self, start: int, end: int) -> Pointed | None:
+        """Return the best span of at most 30 tokens inside a slice of the passage; None if no token lies there."""
+        inside = np.flatnonzero((self.tokens[:, 0] >= start) & (self.tokens[:, 1] <= end))
+        if not len(inside):
+            return None
+        scores = self.starts[inside][:, None] + self.ends[inside][None, :]
+        distance = inside[None, :] - inside[:, None]
+        scores = np.where((distance >= 0) & (distance < _SPAN_TOKENS), scores, -np.inf)
+        first, last = np.unravel_index(int(np.argmax(scores)), scores.shape)
+        return Pointed(
+            start=int(self.tokens[inside[first], 0]),
+            end=int(self.tokens[inside[last], 1]),
+            score=float(scores[first, last]),
+        )
+
+
+class Reader:
+    """A reading model in ONNX Runtime, opened when it first reads."""
+
+    def __init__(self, folder: Path, *, threads: int = 0) -> None:
+        self._folder = folder
+        self._threads = threads
+        try:
+            self._about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ModelMissing(
+                f"no reader in {folder}: {error}", hint="answer without one: --set reader.model=none"
+            ) from error
+
+    @property
+    def name(self) -> str:
+        """Return the model's name."""
+        return str(self._about.get("name", self._folder.name))
+
+    @cached_property
+    def revision(self) -> str:
+        """Return the hash of the weights, as the model's own description has it."""
+        return str(self._about.get("sha256") or hashlib.sha256((self._folder / "model.onnx").read_bytes()).hexdigest())
+
+    def read(self, question: str, passages: Sequence[Page]) -> list[PassageReading]:
+        """Return what each passage has to say to a question, in their order.
+
+        Batches hold passages of like length; a passage is cut at the model's limit, the question never.
+        """
+        asked = self._tokenizer.encode(question.lower(), add_special_tokens=False).ids[:_QUESTION_TOKENS]
+        encodings = self._tokenizer.encode_batch([page.text for page in passages], add_special_tokens=False)
+        room = int(self._about["max_tokens"]) - len(asked) - _SPECIAL_TOKENS
+        order = sorted(range(len(encodings)), key=lambda place: len(encodings[place].ids))
+        readings: dict[int, PassageReading] = {}
+        while order:
+            longest = min(room, len(encodings[order[-1]].ids)) + len(asked) + _SPECIAL_TOKENS
+            batch = [order.pop() for _ in range(min(len(order), max(1, _BATCH_TOKENS // longest)))]
+            pages = [(encodings[place], passages[place].header_size) for place in batch]
+            readings.update(zip(batch, self._run(asked, pages, room=room), strict=True))
+        return [readings[place] for place in range(len(encodings))]
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
+
+    @cached_property
+    def _session(self) -> Session:
+        session: Session = open_session(self._folder / "model.onnx", threads=self._threads)
+        return session
+
+    def _run(self, asked: list[int], pages: list[tuple[Encoding, int]], *, room: int) -> list[PassageReading]:
+        start, separator = self._special_ids
+        rows = [[start, *asked, separator, *encoding.ids[:room], separator] for encoding, _ in pages]
+        begin, length = len(asked) + 2, max(map(len, rows))
+        ids = np.zeros((len(rows), length), dtype=np.int64)
+        mask, types = np.zeros_like(ids), np.zeros_like(ids)
+        for number, row in enumerate(rows):
+            ids[number, : len(row)] = row
+            mask[number, : len(row)] = 1
+            types[number, begin : len(row)] = 1
+        feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+        answerable, starts, ends = self._session.run(["answerable", "start", "end"], feed)
+        if not (np.isfinite(answerable).all() and np.isfinite(starts).all() and np.isfinite(ends).all()):
+            raise ModelBroken(f"{self.name} gave a score that is no number", hint="--set reader.model=none")
+        readings = []
+        for number, (encoding, header_size) in enumerate(pages):
+            tokens = np.array(encoding.offsets[:room], dtype=np.int64).reshape(-1, 2)
+            skipped = int((tokens[:, 1] <= header_size).sum())
+            body = slice(begin + skipped, begin + len(tokens))
+            readings.append(
+                PassageReading(
+                    answerable=float(answerable[number]),
+                    starts=_log_softmax(starts[number, body]),
+                    ends=_log_softmax(ends[number, body]),
+                    tokens=tokens[skipped:],
+                )
+            )
+        return readings
+
+    @cached_property
+    def _special_ids(self) -> tuple[int, int]:
+        start, separator = (self._tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]"))
+        if start is None or separator is None:
+            raise ModelBroken(f"{self._folder / 'tokenizer.json'} has no [CLS] and [SEP]")
+        return start, separator
+
+
+def _log_softmax(logits: Logits) -> Logits:
+    if not logits.size:
+        return logits
+    shifted = logits - logits.max()
+    result: Logits = shifted - np.log(np.exp(shifted).sum())
+    return result

@@ -1,0 +1,51 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.answering.questions import Kind, Wanted, analyse
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("How many enterprises did Japan establish?", Kind.FACT),
+        ("How long did the talks last?", Kind.FACT),
+        ("When did they meet?", Kind.FACT),
+        ("Who said so?", Kind.FACT),
+        ("Why did China ban Japanese seafood?", Kind.EXPLANATION),
+        ("How did Japan react to the ban?", Kind.EXPLANATION),
+        ("What led to the ban?", Kind.EXPLANATION),
+        ("为什么中国禁止进口水产品?", Kind.EXPLANATION),
+        ("なぜ中国は輸入を禁止したのですか", Kind.EXPLANATION),
+        ("Did the summit bring a solution?", Kind.YES_NO),
+        ("中国禁止进口水产品吗?", Kind.YES_NO),
+        ("How do the articles differ on the water release?", Kind.VIEWS),
+        ("What do analysts say about the ban?", Kind.VIEWS),
+    ],
+)
+def test_the_kind_says_how_much_of_an_answer_is_needed(question, kind):
+    assert analyse(question).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("question", "wanted"),
+    [
+        ("How many enterprises did Japan establish?", Wanted.NUMBER),
+        ("What percentage of firms plan to expand?", Wanted.NUMBER),
+        ("有多少人?", Wanted.NUMBER),
+        ("When did they meet?", Wanted.DATE),
+        ("In which year was the treaty signed?", Wanted.DATE),
+        ("いつ会談しましたか", Wanted.DATE),
+        ("Who met Wang Yi?", Wanted.NAME),
+        ("Which city hosted the forum?", Wanted.NAME),
+        ("谁访问了北京?", Wanted.NAME),
+        ("What was agreed?", Wanted.ANYTHING),
+    ],
+)
+def test_what_is_wanted_says_what_an_answer_contains(question, wanted):
+    assert analyse(question).wanted is wanted
+
+
+@given(st.text())
+def test_any_text_is_some_question(text):
+    assert analyse(text).kind in Kind

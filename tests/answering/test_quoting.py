@@ -1,0 +1,91 @@
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.answering import Finding, QuotingSettings, Reading, Verdict, quote_answer
+from rag.answering.questions import Asked, Kind, Wanted
+from rag.records import Article, Hit, Passage, Span
+
+SETTINGS = QuotingSettings(min_confidence=0.5, max_sentences=3, share=0.5)
+
+
+def finding(article_id, number, score, *, short_answer=None):
+    """Return the sentence of the given number in an article of ten."""
+    text = "".join(f"Sentence {place} here.\n" for place in range(10))
+    size = len("Sentence 0 here.\n")
+    article = Article(id=article_id, path=f"{article_id}.md", text=text, title=article_id)
+    span = Span(number * size, (number + 1) * size - 1)
+    passage = Passage(article_id, 0, 0, len(text), (span,))
+    return Finding(Reading(Hit(passage, 1.0, 1), article), span, score, short_answer)
+
+
+def quoted(kind, *findings, confidence=0.9, settings=SETTINGS):
+    return quote_answer(Asked(kind, Wanted.ANYTHING, speech=False), Verdict(findings, confidence), settings=settings)
+
+
+@pytest.mark.parametrize("kind", [Kind.FACT, Kind.YES_NO])
+def test_a_fact_gets_one_sentence(kind):
+    answer = quoted(kind, finding("a", 3, 0.9), finding("a", 4, 0.9))
+    assert answer.answer == "Sentence 3 here. [1]"
+
+
+def test_an_explanation_gets_sentences_near_the_best_in_reading_order():
+    answer = quoted(Kind.EXPLANATION, finding("a", 5, 0.9), finding("a", 2, 0.6), finding("a", 1, 0.4))
+    assert answer.answer == "Sentence 2 here. [1] Sentence 5 here. [2]"
+
+
+def test_an_answer_is_never_longer_than_the_settings_allow():
+    answer = quoted(Kind.EXPLANATION, *(finding("a", number, 0.9) for number in range(6)))
+    assert len(answer.claims) == SETTINGS.max_sentences
+
+
+def test_views_let_each_article_speak_before_any_speaks_again():
+    answer = quoted(Kind.VIEWS, finding("a", 1, 0.9), finding("a", 2, 0.8), finding("b", 1, 0.7), finding("c", 1, 0.6))
+    assert [citation.article for citation in answer.citations] == ["a", "b", "c"]
+
+
+def test_what_is_not_sure_enough_is_declined_with_a_reason():
+    answer = quoted(Kind.FACT, finding("a", 1, 0.9), confidence=0.49)
+    assert (answer.answer, answer.claims, answer.citations) == ("", (), ())
+    assert "no sentence" in answer.reason
+
+
+def test_nothing_found_is_declined_with_a_reason():
+    assert "no passage" in quoted(Kind.FACT).reason
+
+
+def test_the_short_answer_is_the_articles_own_words():
+    pointed = finding("a", 3, 0.9, short_answer=Span(17 * 3, 17 * 3 + 10))
+    assert quoted(Kind.FACT, pointed).short_answer == "Sentence 3"
+    assert quoted(Kind.EXPLANATION, pointed).short_answer is None
+
+
+def test_line_breaks_in_a_quote_are_spaces_in_the_claim_and_stay_in_the_quote():
+    one = finding("a", 3, 0.9)
+    two = dataclasses.replace(one, span=Span(one.span.start, one.span.end + len("\nSentence 4 here.")))
+    answer = quoted(Kind.FACT, two)
+    assert answer.claims[0].text == "Sentence 3 here. Sentence 4 here."
+    assert answer.citations[0].quote == "Sentence 3 here.\nSentence 4 here."
+
+
+@given(
+    st.sampled_from(Kind),
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(0, 9), st.floats(0.01, 1)), min_size=1, unique_by=lambda f: f[:2]
+    ),
+)
+def test_markers_count_from_one_and_each_stands_behind_its_claim(kind, drawn):
+    findings = sorted((finding(*one) for one in drawn), key=lambda found: -found.score)
+    answer = quoted(kind, *findings)
+    assert answer.answer == " ".join(f"{claim.text} [{number}]" for number, claim in enumerate(answer.claims, start=1))
+    assert [citation.marker for citation in answer.citations] == list(range(1, len(answer.claims) + 1))
+    assert findings[0].text in [citation.quote for citation in answer.citations]
+
+
+def test_copies_of_a_report_are_one_voice():
+    findings = [finding("a", 1, 0.9), finding("echo", 2, 0.8), finding("b", 1, 0.7), finding("c", 1, 0.6)]
+    asked = Asked(Kind.VIEWS, Wanted.ANYTHING, speech=False)
+    answer = quote_answer(asked, Verdict(findings, 0.9), settings=SETTINGS, copies={"echo": "a"})
+    assert [citation.article for citation in answer.citations] == ["a", "b", "c"]

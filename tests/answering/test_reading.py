@@ -1,0 +1,147 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from rag.answering import ReaderJudge, Reading
+from rag.answering.judging import coverage, unmatched_names
+from rag.answering.reading import Candidate, PassageFeatures
+from rag.models.reader import Page, PassageReading
+from rag.records import Article, Hit, Passage, Span
+
+TEXT = "# Ban\n\nChina banned seafood in August. Photo: Kyodo Japan protested in Geneva."
+TRIMMING = Span(TEXT.index("Photo"), TEXT.index("Japan"))
+ARTICLE = Article(id="a", path="a.md", text=TEXT, title="The ban", published="2023", furniture=(TRIMMING,))
+SENTENCES = (Span(7, 38), Span(TEXT.index("Japan"), len(TEXT)))
+
+
+class PointingReader:
+    """A reader that points at one word of each page, as sure as it is told to be."""
+
+    name = "pointing"
+    revision = "1"
+
+    def __init__(self, word, *, answerable=2.0):
+        self.word = word
+        self.answerable = answerable
+        self.pages = []
+
+    def read(self, _question, passages):
+        self.pages += passages
+        return [self._reading(page) for page in passages]
+
+    def _reading(self, page):
+        starts = [page.text.index(word, page.header_size) for word in page.text[page.header_size :].split()]
+        tokens = np.array([[start, start + len(page.text[start:].split()[0])] for start in starts])
+        sure = np.array([0.0 if page.text[a:b].startswith(self.word) else -9.0 for a, b in tokens], np.float32)
+        return PassageReading(self.answerable, sure, sure, tokens)
+
+
+@pytest.fixture
+def calibration(tmp_path):
+    models = {
+        "shortlist": {"weights": [1.0, 0.1, 0.1], "bias": 0.0},
+        "sentence": {"weights": [1.0, 0.1, 0.1, 0.0], "bias": 0.0},
+        "decision": {"weights": [0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0], "bias": 0.0},
+    }
+    file = tmp_path / "calibration.json"
+    file.write_text(json.dumps(models))
+    return file
+
+
+def readings(*starts):
+    passages = [Passage("a", number, start, len(TEXT), SENTENCES) for number, start in enumerate(starts)]
+    return [Reading(Hit(passage, 1 / (rank + 1), rank + 1), ARTICLE) for rank, passage in enumerate(passages)]
+
+
+def judged(reader, calibration, *, question="Where did Japan protest?", starts=(0,)):
+    judge = ReaderJudge(reader, rarity=lambda words: np.ones(len(words)), calibration=calibration)
+    return judge.judge(question, readings(*starts))
+
+
+def test_the_sentence_that_the_reader_points_into_comes_first(calibration):
+    verdict = judged(PointingReader("Geneva"), calibration)
+    assert verdict.findings[0].text == "Japan protested in Geneva."
+    assert judged(PointingReader("August"), calibration).findings[0].text == "China banned seafood in August."
+
+
+def test_the_short_answer_slices_the_article(calibration):
+    best = judged(PointingReader("Geneva"), calibration).findings[0]
+    assert TEXT[best.short_answer.start : best.short_answer.end] == "Geneva."
+
+
+def test_a_passage_is_read_behind_its_header_and_without_its_furniture(calibration):
+    reader = PointingReader("Geneva")
+    judged(reader, calibration)
+    page = reader.pages[0]
+    assert page.text[: page.header_size] == "The ban. 2023.\n"
+    assert "Photo" not in page.text
+    assert len(page.text) == page.header_size + len(TEXT)
+
+
+def test_a_sentence_in_two_passages_is_found_once(calibration):
+    verdict = judged(PointingReader("Geneva"), calibration, starts=(0, 7))
+    assert [finding.span for finding in verdict.findings] == [SENTENCES[1], SENTENCES[0]]
+
+
+def test_confidence_grows_with_what_the_reader_says(calibration):
+    unsure = judged(PointingReader("Geneva", answerable=-2.0), calibration).confidence
+    assert unsure < 0.5 < judged(PointingReader("Geneva"), calibration).confidence
+
+
+def test_the_best_sentences_are_read_again_each_by_itself(calibration):
+    reader = PointingReader("Geneva")
+    judged(reader, calibration)
+    assert [page.text for page in reader.pages[1:]] == ["Japan protested in Geneva.", "China banned seafood in August."]
+
+
+def test_a_sentence_that_leans_on_the_one_before_is_read_behind_it():
+    text = "China banned seafood. It did so in August."
+    article = Article(id="a", path="a.md", text=text, title="The ban")
+    spans = (Span(0, 21), Span(22, len(text)))
+    reading = Reading(Hit(Passage("a", 0, 0, len(text), spans), 1.0, 1), article)
+    features = PassageFeatures(pointed=0.0, passage=1.0, coverage=0.0)
+    leaning = Candidate(reading, spans[1], spans[1], 0.0, features).page()
+    assert leaning == Page(text, header_size=22)
+    assert Candidate(reading, spans[0], spans[0], 0.0, features).page() == Page("China banned seafood.")
+
+
+def test_what_a_sentence_says_alone_can_turn_the_order(calibration, tmp_path):
+    models = json.loads(calibration.read_text())
+    models["sentence"] = {"weights": [0.0, 0.0, 0.0, 1.0], "bias": 0.0}
+    (tmp_path / "alone.json").write_text(json.dumps(models))
+
+    class Doubting(PointingReader):
+        def read(self, question, passages):
+            readings = super().read(question, passages)
+            return [
+                dataclasses.replace(reading, answerable=-5.0 if page.text.startswith("Japan") else 5.0)
+                for page, reading in zip(passages, readings, strict=True)
+            ]
+
+    assert judged(Doubting("Geneva"), tmp_path / "alone.json").findings[0].text == "China banned seafood in August."
+
+
+def test_the_revision_changes_with_the_calibration(calibration):
+    judge = ReaderJudge(PointingReader("x"), rarity=lambda words: np.ones(len(words)), calibration=calibration)
+    before = judge.revision
+    calibration.write_text(calibration.read_text() + " ")
+    assert judge.revision != before
+
+
+def test_nothing_to_read_is_no_finding(calibration):
+    judge = ReaderJudge(PointingReader("x"), rarity=lambda words: np.ones(len(words)), calibration=calibration)
+    verdict = judge.judge("Where?", [])
+    assert (verdict.findings, verdict.confidence) == ((), 0.0)
+
+
+def test_coverage_weighs_the_words_of_the_question():
+    assert coverage(["ban", "seafood"], np.array([3.0, 1.0]), "The bans on fish") == pytest.approx(0.75)
+
+
+def test_names_and_numbers_of_the_question_that_a_text_lacks_are_counted():
+    assert unmatched_names("What did John Lee tell Xi?", "Lee spoke. Xi too.") == pytest.approx(1 / 3)
+    assert unmatched_names("How many in 2023 and 2021?", "In 2023, many.") == pytest.approx(0.5)
+    assert unmatched_names("How many?", "In 2023.") == 0
+    assert unmatched_names("Who sold 1,300 tons?", "1300 tons were sold") == 0

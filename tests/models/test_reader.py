@@ -1,0 +1,105 @@
+import json
+import math
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.normalizers import Lowercase
+from tokenizers.pre_tokenizers import Whitespace
+
+from rag.errors import ModelMissing
+from rag.models.reader import Page, PassageReading, Reader
+
+WORDS = ["[UNK]", "[CLS]", "[SEP]", ".", "where", "did", "they", "meet", "in", "title", "on", "paris", "geneva"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A reader whose logit for a token is the token's number: it points at the word with the highest."""
+    folder = tmp_path_factory.mktemp("reader")
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, ["n", "length"]) for name in names]
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", "length"]) for name in ("start", "end")]
+    outputs += [
+        helper.make_tensor_value_info("answerable", TensorProto.FLOAT, ["n"]),
+        helper.make_tensor_value_info("support", TensorProto.FLOAT, ["n", 3]),
+    ]
+    nodes = [
+        helper.make_node("Cast", ["input_ids"], ["start"], to=TensorProto.FLOAT),
+        helper.make_node("Identity", ["start"], ["end"]),
+        helper.make_node("Mul", ["attention_mask", "token_type_ids"], ["seen"]),
+        helper.make_node("ReduceSum", ["seen", "axes"], ["count"], keepdims=0),
+        helper.make_node("Cast", ["count"], ["answerable"], to=TensorProto.FLOAT),
+        helper.make_node("Identity", ["three"], ["support"]),
+    ]
+    constants = [
+        helper.make_tensor("axes", TensorProto.INT64, [1], [1]),
+        helper.make_tensor("three", TensorProto.FLOAT, [1, 3], [0, 0, 0]),
+    ]
+    graph = helper.make_graph(nodes, "reader", inputs, outputs, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    onnx.save(model, folder / "model.onnx")
+    tokenizer = Tokenizer(WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="[UNK]"))  # noqa: S106  # no password
+    tokenizer.normalizer, tokenizer.pre_tokenizer = Lowercase(), Whitespace()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "config.json").write_text(json.dumps({"name": "tiny", "max_tokens": 20, "sha256": "abc"}))
+    return folder
+
+
+def test_a_reading_points_at_words_of_the_page(folder):
+    text = "In Paris they did. They meet in Geneva."
+    reading = Reader(folder).read("Where did they meet?", [Page(text)])[0]
+    found = reading.best_within(0, len(text) - 1)
+    assert text[found.start : found.end] == "Geneva"
+    first = reading.best_within(0, text.index("."))
+    assert text[first.start : first.end] == "Paris"
+
+
+def test_probabilities_are_over_what_stands_behind_the_header(folder):
+    reading = Reader(folder).read("Where?", [Page("Title on.\nIn Paris.", header_size=10)])[0]
+    assert len(reading.tokens) == 3
+    assert np.exp(reading.starts).sum() == pytest.approx(1)
+    assert np.exp(reading.ends).sum() == pytest.approx(1)
+
+
+def test_pages_are_read_in_their_order_whatever_their_length(folder):
+    pages = [Page("in geneva ."), Page("in"), Page("they meet in paris .")]
+    together = Reader(folder).read("Where?", pages)
+    alone = [Reader(folder).read("Where?", [page])[0] for page in pages]
+    assert [reading.answerable for reading in together] == [4, 2, 6]
+    for one, other in zip(together, alone, strict=True):
+        assert np.array_equal(one.starts, other.starts)
+
+
+def test_a_long_page_is_cut_and_the_question_is_not(folder):
+    reading = Reader(folder).read("Where did they meet?", [Page("in " * 100)])[0]
+    assert len(reading.tokens) == 20 - 3 - 5
+
+
+def test_no_page_and_an_empty_page_are_read(folder):
+    assert Reader(folder).read("Where?", []) == []
+    assert Reader(folder).read("Where?", [Page("")])[0].best_within(0, 10) is None
+
+
+def test_a_missing_reader_names_the_setting_that_does_without(tmp_path):
+    with pytest.raises(ModelMissing) as error:
+        Reader(tmp_path)
+    assert "reader.model=none" in error.value.hint
+
+
+@given(st.lists(st.tuples(st.floats(-9, 0), st.floats(-9, 0)), min_size=1, max_size=40), st.data())
+def test_the_best_span_is_that_of_a_search_through_all(scores, data):
+    low = data.draw(st.integers(0, len(scores) - 1))
+    high = data.draw(st.integers(low, len(scores) - 1))
+    starts, ends = (np.array([pair[side] for pair in scores]) for side in (0, 1))
+    tokens = np.array([[2 * place, 2 * place + 1] for place in range(len(scores))])
+    found = PassageReading(0.0, starts, ends, tokens).best_within(2 * low, 2 * high + 1)
+    pairs = [(i, j) for i in range(low, high + 1) for j in range(i, min(high, i + 29) + 1)]
+    assert found.score == pytest.approx(max(starts[i] + ends[j] for i, j in pairs))
+    assert 2 * low <= found.start < found.end <= 2 * high + 1
+    assert math.isfinite(found.score)
