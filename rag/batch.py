@@ -1,0 +1,255 @@
+"""Question sets: every question of a file answered, each answer written as soon as it is there.
+
+The answers lie in the order of the questions. A run that was ended, however it was, is taken up again by the same
+command: an answer stays when its id, question, index and settings are the same, and what stands in the file at the
+end is what an uninterrupted run would have written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rag import answer_files
+from rag.answer_files import Kind
+from rag.errors import AnswersError, ModelBroken, QuestionError, RagError
+from rag.index import ArticleFilter
+from rag.pipeline import Engine, Notify
+from rag.question_sets import BadRow, Row, Topic, read_rows
+from rag.render import answer_record
+
+logger = logging.getLogger(__name__)
+
+_SUFFIXES: Mapping[str, Kind] = {".jsonl": "jsonl", ".csv": "csv"}
+_OUTCOMES = ("answered", "declined", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    """What became of the questions; `kept` of them were answered by an earlier run."""
+
+    questions: int
+    answered: int
+    declined: int
+    failed: int
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What an answer file already holds: the outcome by id, and whether it is what a run begins with."""
+
+    outcomes: Mapping[str, str]
+    in_order: bool
+
+
+def answer_questions(
+    engine: Engine,
+    questions: Path,
+    *,
+    output: Path | None,
+    emit: Callable[[str], object],
+    wanted: ArticleFilter | None = None,
+) -> BatchReport:
+    """Answer a question set into a file, JSONL or CSV by its suffix; without one, `emit` is given each line of JSONL.
+
+    A question that fails is a line with `error`, and is tried again by the next run.
+
+    Raises:
+        QuestionError: the question set cannot be read, or two of its rows have one id.
+        AnswersError: the answer file cannot be written, or holds something else than answers.
+    """
+    kind, rows = _kind(questions, output), read_rows(questions)
+    stamp = engine.stamp(wanted)
+    kept = _Kept({}, in_order=True)
+    if output is not None:
+        kept = _take_up(output, kind, rows, stamp=stamp, notify=engine.reporting.notify)
+    tally = Counter(kept.outcomes.values())
+    with _lines(output, kind=kind, emit=emit) as write:
+        for row in rows:
+            if row.id not in kept.outcomes:
+                record = _answer(engine, row, wanted)
+                write(answer_files.to_line({**record, **stamp}, kind=kind))
+                tally[_outcome(record)] += 1
+            engine.reporting.note(_counts(tally))
+            engine.reporting.progress("answering", tally.total(), len(rows))
+    if output is not None and not kept.in_order:
+        _put_in_order(output, kind, rows)
+    engine.reporting.notify(f"{len(rows)} questions: {_counts(tally)}")
+    return BatchReport(
+        questions=len(rows),
+        answered=tally["answered"],
+        declined=tally["declined"],
+        failed=tally["failed"],
+        kept=len(kept.outcomes),
+    )
+
+
+def _kind(questions: Path, output: Path | None) -> Kind:
+    if output is None:
+        return "jsonl"
+    kind = _SUFFIXES.get(output.suffix.lower())
+    if kind is None:
+        raise AnswersError(
+            f"answers are written as .jsonl or .csv, not as {output.name}", hint="for example: -o answers.jsonl"
+        )
+    if output.exists() and questions.exists() and output.samefile(questions):
+        raise AnswersError(f"{output} holds the questions", hint="choose another file for the answers: -o FILE")
+    return kind
+
+
+def _answer(engine: Engine, row: Row, wanted: ArticleFilter | None) -> dict[str, object]:
+    if isinstance(row, BadRow):
+        return _failed(row.id, row.question, row.error)
+    question = row.question.question
+    try:
+        answer = engine.ask(question, wanted=wanted).answer
+    except (QuestionError, ModelBroken) as error:
+        return _failed(row.id, question, error)
+    except RagError:  # the index or a setting: no other question would fare better
+        raise
+    except Exception as error:  # our bug in one question must not cost the answers to all others
+        logger.debug("question %s", row.id, exc_info=True)
+        bug = RagError(f"this is a bug in rag: {type(error).__name__}", hint="report it; rag batch -v tells where")
+        return _failed(row.id, question, bug)
+    return answer_record(dataclasses.replace(answer, id=row.id))
+
+
+def _failed(row_id: str, question: str, error: RagError) -> dict[str, object]:
+    told = {"message": error.message, "hint": error.hint}
+    return {"schema": answer_files.SCHEMA, "id": row_id, "question": question, "error": told}
+
+
+def _outcome(record: Mapping[str, object]) -> str:
+    if record.get("error") is not None:
+        return "failed"
+    return "answered" if record.get("answered") else "declined"
+
+
+def _counts(tally: Mapping[str, int]) -> str:
+    return ", ".join(f"{tally[outcome]} {outcome}" for outcome in _OUTCOMES)
+
+
+# The answer file
+
+
+@contextlib.contextmanager
+def _lines(output: Path | None, *, kind: Kind, emit: Callable[[str], object]) -> Iterator[Callable[[bytes], None]]:
+    """Give what takes a line, and has it kept when it returns."""
+    if output is None:
+        yield lambda line: (emit(line.decode()), None)[1]
+        return
+    with contextlib.ExitStack() as stack:
+        with _writing(output):
+            file = stack.enter_context(output.open("ab"))
+
+        def append(line: bytes) -> None:
+            with _writing(output):
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+
+        if file.tell() == 0:
+            append(answer_files.head(kind))
+        yield append
+
+
+def _take_up(output: Path, kind: Kind, rows: Sequence[Row], *, stamp: Mapping[str, str], notify: Notify) -> _Kept:
+    """Clear an answer file of all but the answers that still hold, and return these."""
+    with _writing(output):
+        content = output.read_bytes() if output.exists() else b""
+    if not content:
+        return _Kept({}, in_order=True)
+    expected = {row.id: row.question.question for row in rows if isinstance(row, Topic)}
+    lines: dict[str, bytes] = {}
+    outcomes: dict[str, str] = {}
+    dropped: Counter[str] = Counter()
+    for line, record in _records(content, kind, output):
+        why = _why_dropped(record, expected=expected, known={row.id for row in rows}, stamp=stamp)
+        if why is None and (row_id := str(record["id"])) not in lines:
+            lines[row_id], outcomes[row_id] = line, _outcome(record)
+        elif why is not None:
+            dropped[why] += 1
+    wanted = answer_files.head(kind) + b"".join(lines.values())
+    if wanted != content:
+        _replace(output, wanted)
+    if lines:
+        notify(f"{output} holds {len(lines)} of {len(rows)} answers already")
+    for why, count in sorted(dropped.items()):
+        notify(f"{output}: answers {why}: {count}")
+    return _Kept(outcomes, in_order=list(lines) == [row.id for row in rows[: len(lines)]])
+
+
+def _records(content: bytes, kind: Kind, output: Path) -> Iterator[tuple[bytes, Mapping[str, object]]]:
+    """Yield the finished lines of an answer file with their records; what cannot be read has an empty one.
+
+    Raises:
+        AnswersError: the file begins with something else than an answer.
+    """
+    start = answer_files.head(kind) or f'{{"schema": "{answer_files.SCHEMA}"'.encode()
+    begins_well = content[: len(start)] == start[: len(content)]
+    for place, line in enumerate(answer_files.split_lines(content.removeprefix(answer_files.head(kind)), kind=kind)):
+        record: Mapping[str, object] = {}
+        with contextlib.suppress(ValueError):
+            record = answer_files.from_line(line, kind=kind)
+        if place == 0 and not record and not begins_well:
+            break
+        if line.endswith(b"\n"):
+            yield line, record
+    else:
+        return
+    raise AnswersError(
+        f"{output} is there already, and holds something else than answers", hint="choose another with: -o FILE"
+    )
+
+
+def _why_dropped(
+    record: Mapping[str, object], *, expected: Mapping[str, str], known: set[str], stamp: Mapping[str, str]
+) -> str | None:
+    if not record:
+        return "that cannot be read, answered again"
+    row_id = record.get("id")
+    if not isinstance(row_id, str) or row_id not in known:
+        return "to questions that are not in the set, left out"
+    if record.get("error") is not None:
+        return "that failed, tried again"
+    if record.get("question") != expected.get(row_id):
+        return "to another question of the same id, answered again"
+    if any(record.get(name) != value for name, value in stamp.items()):
+        return "made with another index or other settings, answered again"
+    return None
+
+
+def _put_in_order(output: Path, kind: Kind, rows: Sequence[Row]) -> None:
+    with _writing(output):
+        content = output.read_bytes()
+    lines = {str(record["id"]): line for line, record in _records(content, kind, output) if record}
+    _replace(output, answer_files.head(kind) + b"".join(lines[row.id] for row in rows))
+
+
+def _replace(output: Path, content: bytes) -> None:
+    """Write a file anew: whoever is killed meanwhile leaves the old one or the new, never a part."""
+    target = output.resolve()  # a link stays a link
+    staged = target.with_name(f"{target.name}.partial")
+    with _writing(output):
+        with staged.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        staged.replace(target)
+
+
+@contextlib.contextmanager
+def _writing(output: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise AnswersError(
+            f"{output} cannot be written: {error.strerror}", hint="what was done is kept; choose another with: -o FILE"
+        ) from error

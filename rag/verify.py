@@ -1,0 +1,371 @@
+"""Verification: every quote of an answer file, held to the articles as indexed and to their files, without a model."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeGuard
+
+from rag import answer_files
+from rag.answer_files import Kind
+from rag.articles import ArticleFile, read_articles, suffix_of
+from rag.errors import AnswersError, ArticleError, ArticleMissing
+from rag.index.generations import open_store
+from rag.index.store import Store
+from rag.records import Article
+
+STANDARD_INPUT: Final = Path("-")
+# These answer in the articles' words alone; a writer's text was checked when it was written, against what it cites.
+_QUOTING: Final = frozenset({"quotes", "reader"})
+_MARKER: Final = re.compile(r"\[(\d+)\]")
+_SPACE: Final = re.compile(r"\s+")
+_SHOWN: Final = 60  # characters of a text that is told of
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What does not hold: the line of the answer file, the answer's id, the citation's marker, and what differs."""
+
+    line: int
+    id: str | None
+    marker: int | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was checked of an answer file, and what failed.
+
+    `skipped` answers are lines with `error`, which hold nothing to check. `gone` are ids of articles whose file is not
+    there any more, or cannot be reached from here; they were held to the index alone.
+    """
+
+    answers: int
+    citations: int
+    skipped: int
+    gone: tuple[str, ...]
+    failures: tuple[Failure, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether everything that was checked is so."""
+        return not self.failures
+
+
+def verify_answers(source: Path, *, index: Path) -> Verification:
+    """Check an answer file of `rag batch`, or an answer of `rag ask --json`; `-` is standard input.
+
+    Every quote must stand at its offsets in the article as indexed, and in the article's file where that is still
+    there; markers, claims and citations must belong together.
+
+    Raises:
+        AnswersError: the file cannot be read, or holds no line.
+        IndexMissing: there is no index.
+    """
+    manifest, store = open_store(index)
+    try:
+        texts = _Texts(store)
+        failures: list[Failure] = []
+        answers = citations = skipped = 0
+        indexes: set[str] = set()
+        for line, record in _records(_read(source), _kind(source)):
+            answers += 1
+            if isinstance(record, str):
+                failures.append(Failure(line, None, None, record))
+                continue
+            name = record.get("id")
+            row_id = name if isinstance(name, str) else None
+            if record.get("error") is not None:
+                skipped += 1
+                continue
+            citations += len(_objects(record, "citations"))
+            indexes.add(str(record.get("index")))
+            failures += [Failure(line, row_id, marker, problem) for marker, problem in _problems(record, texts)]
+    finally:
+        store.close()
+    if not answers:
+        raise AnswersError(f"{source} holds no answers", hint="name a file that rag batch or rag ask --json wrote")
+    others = indexes - {manifest.content}
+    return Verification(
+        answers=answers,
+        citations=citations,
+        skipped=skipped,
+        gone=tuple(sorted(texts.gone)),
+        failures=tuple(failures),
+        notes=_notes(others=len(others), skipped=skipped, gone=sorted(texts.gone)),
+    )
+
+
+# Reading
+
+
+def _read(source: Path) -> bytes:
+    if source == STANDARD_INPUT:
+        return sys.stdin.buffer.read()
+    try:
+        return source.read_bytes()
+    except OSError as error:
+        raise AnswersError(
+            f"{source} cannot be read: {error.strerror}", hint="name a file that rag batch or rag ask --json wrote"
+        ) from error
+
+
+def _kind(source: Path) -> Kind | None:
+    return "csv" if source.suffix.lower() == ".csv" else None
+
+
+def _records(content: bytes, kind: Kind | None) -> Iterator[tuple[int, dict[str, object] | str]]:
+    """Yield each line's number with its record, or with what is wrong with it; a single answer may go over lines."""
+    head = answer_files.head("csv")
+    if kind is None and content.startswith(head):
+        kind = "csv"
+    if kind is None and (single := _single(content)) is not None:
+        yield 1, single
+        return
+    number = 1
+    for place, line in enumerate(answer_files.split_lines(content, kind=kind or "jsonl")):
+        if kind == "csv" and place == 0:
+            if line != head:
+                yield number, "the first line does not name the columns of an answer file"
+        elif line.strip():
+            try:
+                yield number, answer_files.from_line(line, kind=kind or "jsonl")
+            except ValueError as error:
+                yield number, f"no answer: {error}"
+        number += line.count(b"\n")
+
+
+def _single(content: bytes) -> dict[str, object] | None:
+    """Return the answer if the content is one, as `rag ask --json | jq` lays it out over lines."""
+    try:
+        return answer_files.from_line(content, kind="jsonl")
+    except ValueError:
+        return None
+
+
+# Checking
+
+
+@dataclass(slots=True)
+class _Texts:
+    """The articles that are cited, each read once: as indexed, and as their files hold them now."""
+
+    store: Store
+    gone: set[str] = field(default_factory=set)
+    _indexed: dict[str, Article | None] = field(default_factory=dict)
+    _on_disk: dict[str, str | ArticleError | None] = field(default_factory=dict)
+    _files: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+
+    def indexed(self, article_id: str) -> Article | None:
+        """Return an article as it is indexed, or None."""
+        if article_id not in self._indexed:
+            try:
+                self._indexed[article_id] = self.store.article(article_id)
+            except ArticleMissing:
+                self._indexed[article_id] = None
+        return self._indexed[article_id]
+
+    def on_disk(self, article: Article) -> str | ArticleError | None:
+        """Return the text that the article's file holds now, why it holds none, or None if the file is gone."""
+        if article.id not in self._on_disk:
+            self._on_disk[article.id] = self._read(article)
+            if self._on_disk[article.id] is None:
+                self.gone.add(article.id)
+        return self._on_disk[article.id]
+
+    def _read(self, article: Article) -> str | ArticleError | None:
+        file = Path(self.store.stored(article.id).file)
+        try:
+            if not suffix_of(file.name) or not file.is_file():
+                return None
+        except OSError:  # a folder above it may not be entered
+            return None
+        # A row without an id of its own is called after the file, whose id is then all before its last colon.
+        name = article.id.rpartition(":")[0] or article.id
+        if (str(file), name) not in self._files:
+            try:
+                found, _ = read_articles(ArticleFile(id=name, path=article.path, file=file))
+            except ArticleError as error:
+                return error
+            self._files[str(file), name] = {one.id: one.text for one in found}
+        texts = self._files[str(file), name]
+        # A file that is one article has the id that it was read under.
+        alone = texts.get(name) if len(texts) == 1 else None
+        return texts.get(article.id, alone) or ArticleError("no row of the file is the article any more")
+
+
+def _problems(record: Mapping[str, object], texts: _Texts) -> Iterator[tuple[int | None, str]]:
+    """Yield what does not hold of one answer, with the marker of the citation that it is about."""
+    if (malformed := _malformed(record)) is not None:
+        yield None, f"malformed: {malformed}"
+        return
+    claims, citations = _objects(record, "claims"), _objects(record, "citations")
+    for problem in (*_marker_problems(claims, citations), *_decision_problems(record, claims)):
+        yield None, problem
+    quotes = [_flat(str(citation["quote"])) for citation in citations]
+    for problem in _text_problems(record, claims, quotes):
+        yield None, problem
+    for citation in citations:
+        marker = citation["marker"]
+        for problem in _citation_problems(citation, texts):
+            yield marker if isinstance(marker, int) else None, problem
+
+
+def _marker_problems(
+    claims: Sequence[Mapping[str, object]], citations: Sequence[Mapping[str, object]]
+) -> Iterator[str]:
+    markers = [citation["marker"] for citation in citations]
+    if markers != list(range(1, len(markers) + 1)):
+        yield f"citations are not numbered from 1 without gaps: {markers}"
+    used = {marker for claim in claims for marker in _integers(claim["citations"])}
+    if used != set(markers):
+        yield f"the claims cite {sorted(used)}, the citations are {markers}"
+    for claim in claims:
+        if not claim["citations"]:
+            yield f"a claim is cited by nothing: {str(claim['text'])[:_SHOWN]!r}"
+
+
+def _decision_problems(record: Mapping[str, object], claims: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    answered = record["answered"]
+    if answered != bool(claims):
+        yield f"answered is {json.dumps(answered)} with {len(claims)} claims"
+    if answered and record["reason"] is not None:
+        yield "an answer has a reason for being none"
+    if not answered and record["reason"] is None:
+        yield "no reason says why there is no answer"
+
+
+def _text_problems(
+    record: Mapping[str, object], claims: Sequence[Mapping[str, object]], quotes: Sequence[str]
+) -> Iterator[str]:
+    """Yield what the answer's text shows or says beyond its citations; `quotes` by marker, from 1."""
+    rest = str(record["answer"])
+    # What is quoted may itself hold numbers in brackets; those are no markers.
+    for quote in sorted(filter(None, quotes), key=len, reverse=True):
+        rest = rest.replace(quote, "\n")
+    shown = sorted({int(marker) for marker in _MARKER.findall(rest)})
+    if shown != list(range(1, len(quotes) + 1)):
+        yield f"the answer shows the markers {shown}, and has {len(quotes)} citations"
+    answerer = record.get("answerer")
+    if not (isinstance(answerer, dict) and answerer.get("name") in _QUOTING):
+        return
+    if said := _flat(_MARKER.sub("", rest)):
+        yield f"the answer says what no citation does: {said[:_SHOWN]!r}"
+    short = record.get("short_answer")
+    if isinstance(short, str) and not any(_flat(short) in quote for quote in quotes):
+        yield f"the short answer is in no quote: {short[:_SHOWN]!r}"
+    for claim in claims:
+        cited = [quotes[marker - 1] for marker in _integers(claim["citations"]) if 1 <= marker <= len(quotes)]
+        if not any(_flat(str(claim["text"])) in quote for quote in cited):
+            yield f"a claim says what its citations do not: {str(claim['text'])[:_SHOWN]!r}"
+
+
+def _citation_problems(citation: Mapping[str, object], texts: _Texts) -> Iterator[str]:
+    article_id, quote = str(citation["article"]), str(citation["quote"])
+    start, end = citation["start"], citation["end"]
+    if not (isinstance(start, int) and isinstance(end, int)) or not quote:
+        yield "the quote is empty"
+        return
+    article = texts.indexed(article_id)
+    if article is None:
+        yield f"article missing: the index holds no {article_id}"
+        return
+    if not 0 <= start < end or article.text[start:end] != quote:
+        there = _moved(article.text, quote, near=start)
+        yield f"quote changed: {there} of {article_id} as indexed, not at {start}:{end}"
+    elif citation["line"] != article.line_of(start):
+        yield f"the quote begins on line {article.line_of(start)} of {article_id}, not {citation['line']}"
+    for name in ("title", "source", "published"):
+        if name in citation and citation[name] != getattr(article, name):
+            yield f"{name} changed: {citation[name]!r} is now {getattr(article, name)!r}"
+    on_disk = texts.on_disk(article)
+    if isinstance(on_disk, ArticleError):
+        yield f"article changed on disk: {article.path}: {on_disk.message}"
+    elif on_disk is not None and on_disk != article.text and on_disk[max(start, 0) : end] != quote:
+        yield f"article changed on disk: {_moved(on_disk, quote, near=start)} of {article.path}"
+
+
+def _moved(text: str, quote: str, *, near: int) -> str:
+    places = [match.start() for match in re.finditer(re.escape(quote), text)]
+    if not places:
+        return "the quote is nowhere in the text"
+    start = min(places, key=lambda place: abs(place - near))
+    return f"the quote is now at {start}:{start + len(quote)}"
+
+
+def _flat(text: str) -> str:
+    return _SPACE.sub(" ", text).strip()
+
+
+# The shape of a record
+
+_KINDS: Final[Mapping[str, tuple[type, ...]]] = {
+    "answered": (bool,),
+    "answer": (str,),
+    "claims": (list,),
+    "citations": (list,),
+    "reason": (str, type(None)),
+}
+_CLAIM_KINDS: Final[Mapping[str, tuple[type, ...]]] = {"text": (str,), "citations": (list,)}
+_CITATION_KINDS: Final[Mapping[str, tuple[type, ...]]] = {
+    "marker": (int,),
+    "article": (str,),
+    "quote": (str,),
+    "start": (int,),
+    "end": (int,),
+    "line": (int,),
+}
+
+
+def _malformed(record: Mapping[str, object]) -> str | None:
+    """Return what is missing or of another kind in a record, or None."""
+    parts: list[tuple[str, object, Mapping[str, tuple[type, ...]]]] = [("", record, _KINDS)]
+    for name, kinds in (("claims", _CLAIM_KINDS), ("citations", _CITATION_KINDS)):
+        listed = record.get(name)
+        if isinstance(listed, list):
+            parts += [(f"{name}[{place}].", part, kinds) for place, part in enumerate(listed)]
+    for where, part, kinds in parts:
+        if not isinstance(part, dict):
+            return f"{where.rstrip('.')} is no object"
+        # By type, as a bool is an int to isinstance, and no offset.
+        for name, allowed in kinds.items():
+            if name not in part:
+                return f"{where}{name} is missing"
+            if type(part[name]) not in allowed:
+                return f"{where}{name} is {json.dumps(part[name])[:_SHOWN]}"
+    for place, claim in enumerate(_objects(record, "claims")):
+        if not all(type(marker) is int for marker in _list(claim["citations"])):
+            return f"claims[{place}].citations are no markers"
+    return None
+
+
+def _objects(record: Mapping[str, object], name: str) -> list[dict[str, object]]:
+    return [part for part in _list(record.get(name)) if _is_object(part)]
+
+
+def _integers(value: object) -> list[int]:
+    return [number for number in _list(value) if isinstance(number, int)]
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _is_object(value: object) -> TypeGuard[dict[str, object]]:
+    return isinstance(value, dict)
+
+
+def _notes(*, others: int, skipped: int, gone: Sequence[str]) -> tuple[str, ...]:
+    notes = []
+    if others:
+        notes.append("the index has changed since the answers were made")
+    if skipped:
+        notes.append(f"failed questions, with nothing to check: {skipped}")
+    if gone:
+        notes.append(f"held to the index alone, as their files are gone: {', '.join(gone)}")
+    return tuple(notes)

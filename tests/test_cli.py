@@ -1,0 +1,436 @@
+"""The contract of the command line, through `main`: what goes where, in which form, with which exit code."""
+
+import io
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from rag import cli, pipeline
+from rag.cli import main
+
+EVIL = "Scallops \x1b[31mred\x1b]0;title\x07 were \u202eexported\u202c to nobody."
+ARTICLES = {
+    "ban.md": "---\npublished: 2023-08-24\nsource: Times\nlanguage: en\n---\n"
+    "# Ban\n\nChina banned seafood in August 2023. Japan protested.\n",
+    "talks.md": "---\npublished: 2024-11\nsource: Post\nlanguage: en\n---\n"
+    "# Talks\n\nThe ministers met in Beijing. They spoke about seafood.\n",
+    # More than a few control characters make a file a binary one, so the text around them has some length.
+    "evil.md": f"---\nlanguage: fr\n---\n# Scallops\n\n{EVIL}\n\n"
+    "The market for them had been a good one, for many years and in many places.\n",
+}
+ROOT = Path(__file__).parents[1]
+QUESTION = "Why did China ban seafood?"
+VERBS = sorted(typer.main.get_command(cli.app).commands)
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch, word_encoder):
+    """A working folder with articles and settings of its own, and the fake encoder where the model would be loaded."""
+    for name in [name for name in os.environ if name.startswith("RAG_") or name in {"NO_COLOR", "TERM", "COLUMNS"}]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+    folder = tmp_path / "work"
+    (folder / "articles").mkdir(parents=True)
+    for name, text in ARTICLES.items():
+        (folder / "articles" / name).write_text(text, encoding="utf-8")
+    (folder / "config.yaml").write_text("articles: [articles]\nreader: {model: none}\nanswer: {min_confidence: 0}\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("rag.models.encoder.load_encoder", lambda _model, **_: word_encoder)
+    logger = logging.getLogger("rag")
+    handlers, level = logger.handlers[:], logger.level
+    yield folder
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+
+
+@pytest.fixture
+def built(place, capsys):
+    assert main(["index", "-q"]) == 0
+    capsys.readouterr()
+    return place
+
+
+@pytest.fixture
+def rag(capsys):
+    """Run a command; return its exit code, what it printed, and what it told."""
+
+    def run(*arguments):
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    def become(**variables):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+
+    return become
+
+
+@pytest.fixture
+def typed(monkeypatch):
+    def write(text):
+        stream = io.TextIOWrapper(io.BytesIO(text if isinstance(text, bytes) else text.encode()), encoding="utf-8")
+        monkeypatch.setattr("sys.stdin", stream)
+
+    return write
+
+
+def settings_of(rag, *arguments):
+    code, out, err = rag("config", "--json", *arguments)
+    assert (code, err) == (0, "")
+    return {setting["key"]: (setting["value"], setting["origin"]) for setting in json.loads(out)["settings"]}
+
+
+# Exit codes
+
+
+@pytest.mark.usefixtures("built")
+def test_an_answer_exits_0(rag):
+    code, out, err = rag("ask", QUESTION)
+    assert (code, err) == (0, "")
+    assert "China banned seafood in August 2023. [1]" in out
+
+
+@pytest.mark.usefixtures("built")
+def test_no_answer_exits_3_and_is_still_printed(rag):
+    code, out, err = rag("ask", QUESTION, "--json", "--set", "answer.min_confidence=1")
+    record = json.loads(out)
+    assert (code, err, record["answered"], record["claims"]) == (3, "", False, [])
+    assert record["passages"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["ask", " "], "the question is empty"),
+        (["show", "bann.md"], "did you mean ban.md?"),
+        (["show", "ban.md#99"], "no passage ban.md#99"),
+        (["show", "ban.md", "--at", "5:9999"], "has characters 0:"),
+        (["ask", QUESTION, "--since", "2023-13"], "--since: no such date"),
+        (["ask", QUESTION, "--until", "soon"], "--until: a date is"),
+        (["ask", QUESTION, "--set", "retrieval.kk=3"], "did you mean retrieval.k?"),
+        (["ask", QUESTION, "--set", "retrieval.k"], "--set takes KEY=VALUE"),
+        (["ask", QUESTION, "--set", "retrieval.k=many"], "expected a whole number"),
+        (["ask", QUESTION, "-o", "none/answer.txt"], "cannot be written"),
+        (["config", "--config", "none.yaml"], "none.yaml"),
+        (["index", "none"], "no such file or folder: none"),
+        (["batch", "none.jsonl"], "none.jsonl cannot be read"),
+        (["verify", "none.jsonl"], "none.jsonl cannot be read"),
+    ],
+)
+@pytest.mark.usefixtures("built")
+def test_the_users_mistake_exits_1_with_what_happened_and_what_to_type(rag, arguments, told):
+    code, out, err = rag(*arguments)
+    assert (code, out) == (1, "")
+    assert err.startswith("error: ")
+    assert told in err
+    assert "\nhint:  " in err or "did you mean" in err or "expected" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--wrong"], ["wrong"], ["ask"], ["ask", QUESTION, "--wrong"], ["ask", QUESTION, "-k", "0"], ["ask", "a", "b"],
+     ["ask", QUESTION, "--format", "xml"], ["show", "ban.md", "--at", "5-9"], ["show", "ban.md", "--at", "-1:9"]],
+)  # fmt: skip
+@pytest.mark.usefixtures("built")
+def test_wrong_usage_exits_2_and_is_told_on_stderr(rag, arguments):
+    code, out, err = rag(*arguments)
+    assert (code, out) == (2, "")
+    assert "Usage: rag" in err
+
+
+def test_a_failed_question_of_a_set_exits_4(built, rag):
+    (built / "q.jsonl").write_text(f'{{"question": "{QUESTION}"}}\n{{"id": "empty"}}\n')
+    code, out, err = rag("batch", "q.jsonl")
+    answered, failed = map(json.loads, out.splitlines())
+    assert (code, answered["answered"], failed["error"].keys()) == (4, True, {"message", "hint"})
+    assert "1 answered, 0 declined, 1 failed" in err
+
+
+def test_a_check_that_fails_exits_5(built, rag):
+    rag("ask", QUESTION, "--json", "-o", "answer.json")
+    assert rag("verify", "answer.json")[0] == 0
+    (built / "answer.json").write_text((built / "answer.json").read_text().replace('"start": ', '"start": 1'))
+    code, out, err = rag("verify", "answer.json")
+    assert (code, err) == (5, "")
+    assert "line 1 [1]: quote changed" in out
+
+
+def test_our_bug_exits_70_with_its_traceback_in_a_file(built, rag, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("the text of an article")
+
+    monkeypatch.setattr(pipeline, "status", broken)
+    monkeypatch.setattr("tempfile.tempdir", str(built))
+    code, out, err = rag("status")
+    (report,) = built.glob("rag-crash-*.txt")
+    assert (code, out) == (70, "")
+    assert str(report) in err
+    assert "Traceback" not in err
+    assert "the text of an article" not in err
+    assert "ZeroDivisionError" in report.read_text()
+
+
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
+
+
+def terminate(*_, **__):
+    os.kill(os.getpid(), signal.SIGTERM)
+    signal.pause()
+
+
+@pytest.mark.parametrize("stop", [interrupt, terminate])
+@pytest.mark.usefixtures("built")
+def test_an_interruption_exits_130_and_says_that_nothing_is_lost(rag, monkeypatch, stop):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(pipeline, "ask", stop)
+    assert rag("ask", QUESTION) == (130, "", "interrupted; what was done is kept\n")
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+# Streams
+
+
+def test_a_missing_index_is_built_first_and_said_so_on_stderr(place, rag):
+    code, out, err = rag("ask", QUESTION, "--json")
+    assert code == 0
+    assert json.loads(out)["answered"]
+    assert "no index in" in err
+    assert (place / "index" / "CURRENT").is_file()
+
+
+@pytest.mark.usefixtures("place")
+def test_quiet_says_nothing_and_verbose_more(rag):
+    assert rag("ask", QUESTION, "-q")[2] == ""
+    _, out, err = rag("ask", QUESTION, "-v", "--json")
+    assert json.loads(out)
+    assert "rag" in err or err == ""
+
+
+@pytest.mark.parametrize("verb", ["ask", "search"])
+@pytest.mark.usefixtures("built")
+def test_a_dash_reads_the_question_from_standard_input(rag, typed, verb):
+    typed(f"  {QUESTION}\n")
+    record = json.loads(rag(verb, "-", "--json")[1])
+    assert record["question" if verb == "ask" else "query"] == QUESTION
+
+
+@pytest.mark.usefixtures("built")
+def test_standard_input_that_is_no_text_is_told(rag, typed):
+    typed(b"\xff\xfe")
+    code, out, err = rag("ask", "-")
+    assert (code, out) == (1, "")
+    assert "not UTF-8" in err
+
+
+@pytest.mark.usefixtures("built")
+def test_a_set_may_come_from_standard_input_and_its_answers_be_verified_from_it(rag, typed):
+    typed(f"{QUESTION}\n\nWho met in Beijing?\n")
+    code, out, _ = rag("batch", "-")
+    assert (code, [json.loads(line)["id"] for line in out.splitlines()]) == (0, ["1", "3"])
+    typed(out)
+    code, report, err = rag("verify", "-", "--json")
+    assert (code, json.loads(report)["answers"], err) == (0, 2, "")
+
+
+def test_a_set_goes_on_where_it_was_stopped(built, rag):
+    (built / "q.txt").write_text(f"{QUESTION}\nWho met in Beijing?\n")
+    assert rag("batch", "q.txt", "-o", "a.jsonl")[:2] == (0, "")
+    whole = (built / "a.jsonl").read_bytes()
+    (built / "a.jsonl").write_bytes(whole[: whole.index(b"\n") + 30])
+    code, out, err = rag("batch", "q.txt", "-o", "a.jsonl")
+    assert (code, out) == (0, "")
+    assert "holds 1 of 2 answers already" in err
+    assert [json.loads(line)["id"] for line in (built / "a.jsonl").read_text().splitlines()] == ["1", "2"]
+
+
+def test_an_output_file_holds_what_would_have_been_printed(built, rag):
+    printed = rag("search", "seafood", "--json")[1]
+    assert rag("search", "seafood", "--json", "-o", "found.json") == (0, "", "")
+    assert (built / "found.json").read_text(encoding="utf-8") == printed
+    assert not list(built.glob("*.partial"))
+
+
+@pytest.mark.usefixtures("built")
+def test_json_is_the_same_as_format_json(rag):
+    assert rag("search", "seafood", "--json") == rag("search", "seafood", "--format", "json")
+
+
+@pytest.mark.parametrize(
+    "verb", [["ask", QUESTION], ["search", "seafood", "--explain"], ["status"], ["show", "ban.md"]]
+)
+@pytest.mark.parametrize("kind", ["text", "json", "markdown"])
+@pytest.mark.usefixtures("built")
+def test_every_format_is_data_on_stdout_alone(rag, verb, kind):
+    code, out, err = rag(*verb, "--format", kind)
+    assert (code, err) == (0, "")
+    assert out.endswith("\n")
+    if kind == "json":
+        assert json.loads(out)["schema"].startswith("rag.")
+
+
+def test_a_reader_that_leaves_is_no_error():
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    code = "import sys; from rag.cli import run; sys.argv = ['rag', 'config']; sys.stdin.read(); run()"
+    with subprocess.Popen(
+        [sys.executable, "-P", "-c", code],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stdout.close()
+        process.stdin.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 0
+
+
+# Settings
+
+
+def test_a_flag_beats_the_environment_and_that_beats_the_file(place, rag, monkeypatch):
+    (place / "config.yaml").write_text("retrieval: {k: 5}\n")
+    assert settings_of(rag)["retrieval.k"] == (5, "config.yaml")
+    monkeypatch.setenv("RAG_RETRIEVAL_K", "6")
+    assert settings_of(rag)["retrieval.k"] == (6, "RAG_RETRIEVAL_K")
+    assert settings_of(rag, "--set", "retrieval.k=7")["retrieval.k"] == (7, "--set")
+
+
+@pytest.mark.usefixtures("built")
+def test_k_is_how_many_passages_are_looked_at(rag):
+    for arguments in (["-k", "1"], ["--set", "retrieval.k=1"]):
+        assert len(json.loads(rag("ask", QUESTION, "--json", *arguments)[1])["passages"]) == 1
+
+
+def test_settings_may_come_from_a_named_file(place, rag, monkeypatch):
+    (place / "other.yaml").write_text("retrieval: {k: 2}\n")
+    assert settings_of(rag, "--config", "other.yaml")["retrieval.k"] == (2, "other.yaml")
+    monkeypatch.setenv("RAG_CONFIG", "other.yaml")
+    assert settings_of(rag)["retrieval.k"][0] == 2
+
+
+@pytest.mark.usefixtures("place")
+def test_the_index_may_lie_anywhere(rag):
+    assert rag("index", "articles", "--index", "elsewhere", "-q")[0] == 0
+    assert rag("status", "--index", "elsewhere")[0] == 0
+    code, _, err = rag("status")
+    assert (code, "rag index" in err) == (1, True)
+
+
+# Articles
+
+
+def test_show_prints_the_text_that_citations_count_in(built, rag):
+    text = rag("show", "ban.md")[1].removesuffix("\n")
+    record = json.loads(rag("ask", QUESTION, "--json")[1])
+    for citation in record["citations"]:
+        assert citation["article"] == "ban.md"
+        start, end = citation["start"], citation["end"]
+        assert text[start:end] == citation["quote"]
+        assert rag("show", "ban.md", "--at", f"{start}:{end}")[1] == citation["quote"] + "\n"
+        written = (built / citation["path"]).read_text(encoding="utf-8").split("\n")
+        assert citation["quote"] in written[citation["line"] - 1]
+
+
+@pytest.mark.usefixtures("built")
+def test_show_prints_a_passage(rag):
+    hit = json.loads(rag("search", "ministers Beijing", "--json")[1])["hits"][0]
+    assert rag("show", hit["id"])[1] == hit["text"] + "\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "found"),
+    [
+        (["--since", "2024"], {"talks.md"}),
+        (["--until", "2023-08-24"], {"ban.md"}),
+        (["--source", "post"], {"talks.md"}),
+        (["--source", "nobody"], set()),
+        (["--language", "EN"], {"ban.md", "talks.md"}),
+    ],
+)
+@pytest.mark.parametrize("verb", ["ask", "search"])
+@pytest.mark.usefixtures("built")
+def test_filters_hold_before_the_cut(rag, verb, flags, found):
+    record = json.loads(rag(verb, "seafood", "--json", *flags)[1])
+    assert {hit["article"] for hit in record["passages" if verb == "ask" else "hits"]} == found
+
+
+@pytest.mark.parametrize("kind", ["text", "markdown", "json"])
+@pytest.mark.parametrize(
+    "command", [["ask", "Who exported scallops?"], ["search", "scallops", "--explain"], ["show", "evil.md"], ["status"]]
+)
+@pytest.mark.usefixtures("built")
+def test_an_article_cannot_move_the_cursor_of_a_terminal(rag, terminal, command, kind):
+    terminal(NO_COLOR="1")
+    _, out, err = rag(*command, "--format", kind)
+    assert command == ["status"] or "callops" in out
+    assert not {"\x1b", "\x07", "\u202e", "\u202c"} & set(out + err)
+
+
+def test_what_goes_to_a_file_is_to_the_letter(built, rag, terminal):
+    terminal()
+    rag("show", "evil.md", "-o", "evil.txt")
+    assert EVIL in (built / "evil.txt").read_text(encoding="utf-8")
+    assert EVIL in json.loads(rag("show", "evil.md", "--json")[1])["text"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "colored"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)],
+)
+@pytest.mark.usefixtures("built")
+def test_colour_is_for_terminals_that_want_it(rag, terminal, variables, colored):
+    assert "\x1b" not in rag("ask", QUESTION)[1]
+    terminal(**variables)
+    assert ("\x1b[" in rag("ask", QUESTION)[1]) == colored
+
+
+# Help
+
+
+def test_a_bare_rag_shows_what_there_is(rag):
+    code, out, err = rag()
+    assert code in {0, 2}
+    assert all(verb in out + err for verb in VERBS)
+
+
+def test_no_verbs_line_of_help_is_cut(rag):
+    code, out, _ = rag("--help")
+    assert code == 0
+    assert [line for line in out.partition("Commands:")[2].splitlines() if line.endswith("...")] == []
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_help_of_a_verb_ends_with_an_example(rag, verb):
+    code, out, err = rag(verb, "--help")
+    assert (code, err) == (0, "")
+    assert " ".join(out.split()).rpartition("Example: ")[2].startswith(f"rag {verb}")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_option_and_argument_has_help(verb):
+    command = typer.main.get_command(cli.app).commands[verb]
+    without = [parameter.name for parameter in command.params if not getattr(parameter, "help", None)]
+    assert without == []
+
+
+def test_the_version_is_a_line(rag):
+    from rag import __version__
+
+    assert rag("--version") == (0, f"rag {__version__}\n", "")
+    assert rag("ask", "--version") == (0, f"rag {__version__}\n", "")

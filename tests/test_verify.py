@@ -1,0 +1,273 @@
+import json
+
+import pytest
+
+from rag import answer_files, formats
+from rag.batch import answer_questions
+from rag.config import Answering, Config, Reader
+from rag.errors import AnswersError, IndexMissing
+from rag.formats import Style
+from rag.pipeline import Engine, index_articles
+from rag.pipeline import verify as verify_file
+
+BAN = "# Ban\n\nChina banned seafood in August [12]. Japan protested. It fell by 8.4%.\n"
+TALKS = "---\npublished: 2023-11\nsource: Times\n---\n# Talks\n\nThe ministers met in Beijing. They spoke of seafood.\n"
+ROWS = [
+    {"id": "row:1", "title": "One", "text": "Hokkaido lost its market."},
+    {"title": "Two", "text": "Prices of scallops rose."},
+]
+QUESTIONS = ["Why did China ban seafood?", "Who met in Beijing?", "Who lost the market of Hokkaido?", "scallops prices"]
+CITATION = {"marker": 1, "article": "ban.md", "quote": "Japan protested.", "start": 44, "end": 60, "line": 3}
+RECORD = {
+    "schema": "rag.answer/1",
+    "id": "q1",
+    "answered": True,
+    "answer": "Japan protested. [1]",
+    "claims": [{"text": "Japan protested.", "citations": [1]}],
+    "citations": [CITATION],
+    "reason": None,
+    "answerer": {"name": "quotes"},
+}
+
+
+@pytest.fixture
+def config(tmp_path, word_encoder):
+    folder = tmp_path / "articles"
+    folder.mkdir()
+    (folder / "ban.md").write_text(BAN, encoding="utf-8")
+    (folder / "talks.md").write_text(TALKS, encoding="utf-8")
+    (folder / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in ROWS), encoding="utf-8")
+    made = Config(
+        folder=tmp_path, articles=("articles",), reader=Reader(model="none"), answer=Answering(min_confidence=0.0)
+    )
+    index_articles(made, [], encoder=word_encoder)
+    return made
+
+
+@pytest.fixture
+def verify(config, tmp_path):
+    """Verify records, or bytes, written to a file."""
+
+    def check(content, name="a.jsonl"):
+        if not isinstance(content, bytes):
+            content = b"".join(answer_files.to_line(record, kind="jsonl") for record in content)
+        (tmp_path / name).write_bytes(content)
+        return verify_file(config, tmp_path / name)
+
+    return check
+
+
+@pytest.fixture
+def honest(config, tmp_path, word_encoder):
+    (tmp_path / "q.txt").write_text("\n".join([*QUESTIONS, ""]))
+    for name in ("a.jsonl", "a.csv"):
+        with Engine(config, encoder=word_encoder) as engine:
+            answer_questions(engine, tmp_path / "q.txt", output=tmp_path / name, emit=print)
+    return [json.loads(line) for line in (tmp_path / "a.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def problems(found):
+    return [failure.problem for failure in found.failures]
+
+
+def changed(**fields):
+    return RECORD | fields
+
+
+def cited(**fields):
+    return RECORD | {"citations": [CITATION | fields]}
+
+
+def test_honest_answers_hold(config, honest, tmp_path):
+    for name in ("a.jsonl", "a.csv"):
+        found = verify_file(config, tmp_path / name)
+        assert (found.holds, found.answers, found.notes, found.gone) == (True, len(QUESTIONS), (), ())
+        assert found.citations == sum(len(record["citations"]) for record in honest) >= len(QUESTIONS)
+
+
+def test_a_written_record_that_is_so_holds(verify):
+    assert BAN.index("Japan protested.") == 44
+    assert problems(verify([RECORD])) == []
+
+
+def test_one_character_of_any_quote_or_one_offset_changed_fails(verify, honest):
+    for place, record in enumerate(honest):
+        for number, citation in enumerate(record["citations"]):
+            quote = citation["quote"]
+            for change in (
+                {"quote": quote[:-1] + "!"},
+                {"quote": "x" + quote[1:]},
+                {"quote": quote[:-1]},
+                {"start": citation["start"] + 1},
+                {"end": citation["end"] - 1},
+                {"start": citation["start"] - 1, "end": citation["end"] - 1},
+            ):
+                tampered = [*record["citations"]]
+                tampered[number] = citation | change
+                lines = [*honest]
+                lines[place] = record | {"citations": tampered}
+                found = verify(lines)
+                assert not found.holds, change
+                assert {(f.line, f.id) for f in found.failures} == {(place + 1, record["id"])}
+                assert citation["marker"] in {failure.marker for failure in found.failures}
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        (cited(start=45, end=61), "quote changed: the quote is now at 44:60 of ban.md as indexed, not at 45:61"),
+        (cited(start=-20, end=-4), "quote changed: the quote is now at 44:60"),
+        (cited(start=44, end=10**30), "quote changed"),
+        (cited(article="gone.md"), "article missing: the index holds no gone.md"),
+        (cited(line=4), "the quote begins on line 3 of ban.md, not 4"),
+        (cited(title="Another"), "title changed: 'Another' is now 'Ban'"),
+        (cited(published="2020"), "published changed: '2020' is now None"),
+        (cited(marker=2), "citations are not numbered from 1 without gaps: [2]"),
+        (cited(quote=""), "the quote is empty"),
+        (changed(answer="Japan protested."), "the answer shows the markers [], and has 1 citations"),
+        (changed(answer="Japan protested. [1] [2]"), "the answer shows the markers [1, 2], and has 1 citations"),
+        (changed(answer="Japan protested loudly. [1]"), "the answer says what no citation does"),
+        (changed(claims=[{"text": "Japan left.", "citations": [1]}]), "a claim says what its citations do not"),
+        (changed(claims=[{"text": "Japan protested.", "citations": []}]), "a claim is cited by nothing"),
+        (changed(claims=[{"text": "Japan protested.", "citations": [1, 2]}]), "the claims cite [1, 2]"),
+        (changed(claims=[]), "answered is true with 0 claims"),
+        (changed(answered=False, reason="no"), "answered is false with 1 claims"),
+        (changed(reason="because"), "an answer has a reason"),
+        (changed(short_answer="Korea"), "the short answer is in no quote"),
+        (changed(answered=False, answer="", claims=[], citations=[]), "no reason says why"),
+        (cited(start="44"), 'malformed: citations[0].start is "44"'),
+        (cited(start=True), "malformed: citations[0].start is true"),
+        (changed(citations=[7]), "malformed: citations[0] is no object"),
+        (changed(claims=[{"text": "Japan protested.", "citations": ["1"]}]), "malformed: claims[0].citations"),
+        ({key: value for key, value in RECORD.items() if key != "answer"}, "malformed: answer is missing"),
+    ],
+)
+def test_what_does_not_hold_is_told(verify, record, told):
+    assert any(problem.startswith(told) for problem in problems(verify([record])))
+
+
+def test_numbers_in_brackets_that_the_article_has_are_no_markers(verify):
+    quote = "China banned seafood in August [12]."
+    record = changed(
+        answer=f"{quote} [1]",
+        claims=[{"text": quote, "citations": [1]}],
+        citations=[CITATION | {"quote": quote, "start": 7, "end": 7 + len(quote)}],
+    )
+    assert problems(verify([record])) == []
+
+
+def test_a_writers_own_words_are_not_held_to_the_quotes(verify):
+    record = changed(
+        answer="There was a protest [1].",
+        claims=[{"text": "There was a protest.", "citations": [1]}],
+        answerer={"name": "writer"},
+    )
+    assert problems(verify([record])) == []
+
+
+def test_lines_that_are_no_answers_are_failures_of_their_line(verify):
+    lines = [json.dumps(RECORD), "{", '{"schema": "rag.search/1"}', "[]", json.dumps(RECORD)]
+    found = verify("\n".join(lines).encode())
+    assert [failure.line for failure in found.failures] == [2, 3, 4]
+    assert found.answers == 5
+
+
+def test_a_csv_with_other_columns_is_a_failure(verify):
+    assert [failure.line for failure in verify(b"id,question\nq1,Who?\n", name="a.csv").failures] == [1, 2]
+
+
+def test_a_failed_question_holds_nothing_to_check(verify):
+    failed = {"schema": "rag.answer/1", "id": "2", "question": "", "error": {"message": "no", "hint": None}}
+    found = verify([RECORD, failed])
+    assert (found.holds, found.answers, found.skipped) == (True, 2, 1)
+
+
+def test_a_single_answer_may_be_laid_out_over_lines(verify):
+    assert verify(json.dumps(RECORD, indent=2).encode()).answers == 1
+    assert not verify(json.dumps(cited(start=1), indent=2).encode()).holds
+
+
+def test_another_index_is_a_note_and_no_failure(verify):
+    found = verify([changed(index="another")])
+    assert (found.holds, found.notes) == (True, ("the index has changed since the answers were made",))
+
+
+# The files
+
+
+def test_a_quote_that_moved_in_its_file_is_told_with_its_place(config, honest, tmp_path):
+    (tmp_path / "articles" / "ban.md").write_text(BAN.replace("# Ban\n", "# The ban\n"), encoding="utf-8")
+    found = verify_file(config, tmp_path / "a.jsonl")
+    assert {problem.partition(": ")[0] for problem in problems(found)} == {"article changed on disk"}
+    citation = next(c for record in honest for c in record["citations"] if c["article"] == "ban.md")
+    assert any(f"the quote is now at {citation['start'] + 4}:{citation['end'] + 4}" in p for p in problems(found))
+
+
+@pytest.mark.usefixtures("honest")
+def test_a_quote_that_left_its_file_is_told(config, tmp_path):
+    (tmp_path / "articles" / "talks.md").write_text("# Talks\n\nNobody met anybody at all in this year.\n")
+    assert any("nowhere in the text of" in problem for problem in problems(verify_file(config, tmp_path / "a.jsonl")))
+
+
+def test_a_change_elsewhere_in_the_file_breaks_no_quote(verify, tmp_path):
+    (tmp_path / "articles" / "ban.md").write_text(BAN + "\nMore was said later.\n", encoding="utf-8")
+    assert verify([RECORD]).holds
+
+
+def test_a_row_of_a_file_is_held_to_its_row(config, honest, tmp_path):
+    assert {"row:1", "rows.jsonl:2"} <= {c["article"] for record in honest for c in record["citations"]}
+    (tmp_path / "articles" / "rows.jsonl").write_text(json.dumps(ROWS[0]) + "\n")
+    found = verify_file(config, tmp_path / "a.jsonl")
+    assert any("no row of the file" in problem for problem in problems(found))
+    assert not any("Hokkaido" in problem for problem in problems(found))
+
+
+@pytest.mark.usefixtures("honest")
+def test_a_file_that_is_gone_is_a_note(config, tmp_path):
+    (tmp_path / "articles" / "talks.md").unlink()
+    found = verify_file(config, tmp_path / "a.jsonl")
+    assert (found.holds, found.gone) == (True, ("talks.md",))
+
+
+@pytest.mark.usefixtures("honest")
+def test_a_file_that_cannot_be_read_any_more_is_told(config, tmp_path):
+    (tmp_path / "articles" / "talks.md").write_bytes(b"\x00\x01\x02" * 100)
+    assert any(
+        problem.startswith("article changed on disk") for problem in problems(verify_file(config, tmp_path / "a.jsonl"))
+    )
+
+
+# What is said
+
+
+def test_the_report_names_line_id_marker_and_what_differs(verify):
+    found = verify([RECORD, cited(start=45, end=61)])
+    text = formats.verification(found, style=Style(format="text", width=80, color=False, terminal=True))
+    assert text.splitlines() == [
+        "line 2 (q1) [1]: quote changed: the quote is now at 44:60 of ban.md as indexed, not at 45:61",
+        "note: the index has changed since the answers were made",
+        "2 answers with 2 citations checked: 1 failure",
+    ]
+    record = json.loads(formats.verification(found, style=Style(format="json", width=80, color=False, terminal=False)))
+    assert (record["schema"], record["holds"], record["failures"][0]["line"]) == ("rag.verify/1", False, 2)
+
+
+def test_what_an_answer_file_says_cannot_move_the_cursor(verify):
+    found = verify([cited(article="\x1b[2J\nx")])
+    for kind in ("text", "json", "markdown"):
+        text = formats.verification(found, style=Style(format=kind, width=80, color=False, terminal=True))
+        assert "\x1b" not in text
+        assert "\nx" not in text
+
+
+def test_no_answers_and_no_file_are_told(verify, tmp_path, config):
+    with pytest.raises(AnswersError, match="holds no answers"):
+        verify(b"\n")
+    with pytest.raises(AnswersError, match="cannot be read"):
+        verify_file(config, tmp_path / "none.jsonl")
+
+
+def test_without_an_index_nothing_can_be_checked(tmp_path):
+    (tmp_path / "a.jsonl").write_text(json.dumps(RECORD))
+    with pytest.raises(IndexMissing):
+        verify_file(Config(folder=tmp_path), tmp_path / "a.jsonl")
