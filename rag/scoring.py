@@ -1,0 +1,370 @@
+"""What `rag eval`, `rag compare` and `rag sweep` do: the pipeline put before a dataset with gold."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from rag.config import Config, known_key, leaves
+from rag.errors import ConfigError, IndexBroken, QuestionError
+from rag.evaluation.compare import Comparison, compare_files
+from rag.evaluation.datasets import Dataset, corpus_digest, corpus_lines, limited, read_dataset, read_qrels
+from rag.evaluation.evaluate import Evaluation, Result, evaluate, failing
+from rag.evaluation.measures import ANSWER_MEASURES, correct
+from rag.evaluation.runs import run_lines
+from rag.evaluation.sweep import Sweep, combinations, rank_combinations, read_grid
+from rag.models.runtime import default_cache, write_atomically
+from rag.pipeline import SILENT, Engine, Reporting, encoder_of, index_articles, index_facts
+from rag.render import DECIMALS, answer_record, to_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from rag.models.encoder import Encoder
+    from rag.records import Answer, Article, Hit, Passage
+
+_RANKED_ARTICLES = 10
+_DEV = "dev"
+_REMEMBERED_ARTICLES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which questions of a dataset, how many, how grouped, and whether answers are scored; None: if they have gold."""
+
+    split: str | None = None
+    qrels: Path | None = None
+    limit: int | None = None
+    by: str | None = None
+    answers: bool | None = None
+
+    def read(self, path: Path) -> Dataset:
+        """Return the questions of a dataset.
+
+        Raises:
+            QuestionError: the dataset cannot be read, has no such split, or nothing to group by.
+        """
+        return limited(read_dataset(path, split=self.split, qrels=self.qrels), self.limit)
+
+
+def evaluate_dataset(
+    config: Config,
+    path: Path,
+    *,
+    selection: Selection,
+    run: Path | None = None,
+    answers: Path | None = None,
+    reporting: Reporting = SILENT,
+    encoder: Encoder | None = None,
+) -> Evaluation:
+    """Return the scores on a dataset; writes the rankings and the scored answers to the files that are named.
+
+    A dataset that brings its articles is indexed in a cache, unless `--index` names where.
+    """
+    dataset = selection.read(path)
+    encoder = encoder or encoder_of(config, reporting.notify)
+    evaluation = score(config, dataset, selection=selection, reporting=reporting, encoder=encoder)
+    if evaluation.lost:
+        count, first = len(evaluation.lost), evaluation.lost[0]
+        reporting.notify(f"the gold of {count} questions stands nowhere in the index, first that of {first}")
+    if run is not None:
+        _write(run, run_lines((result.id, result.articles) for result in evaluation.results))
+    if answers is not None:
+        _write(answers, (to_json(scored_record(result)) + "\n" for result in evaluation.results))
+    return evaluation
+
+
+def compare(
+    a: Path, b: Path, *, dataset: Path | None, selection: Selection, measure: str | None = None, most: int = 10
+) -> Comparison:
+    """Compare two runs, or two files of scored answers; runs need a dataset or qrels."""
+    if dataset is not None:
+        known = selection.read(dataset)
+        wordings = {str(question.id): question.question for question in known.questions}
+        return compare_files(a, b, qrels=known.qrels, questions=wordings, measure=measure, most=most)
+    qrels = None if selection.qrels is None else read_qrels(selection.qrels)
+    return compare_files(a, b, qrels=qrels, questions={}, measure=measure, most=most)
+
+
+def sweep(
+    config: Config,
+    grid: Path,
+    path: Path,
+    *,
+    selection: Selection,
+    measure: str | None = None,
+    reporting: Reporting = SILENT,
+    encoder: Encoder | None = None,
+) -> Sweep:
+    """Score every combination of a grid's settings on the dev split, or on all questions where there are no splits.
+
+    An index is built once for all combinations that differ only in how it is asked, and kept in the cache.
+    """
+    values = read_grid(grid)
+    configs = [(chosen, with_settings(config, chosen, where=str(grid))) for chosen in combinations(values)]
+    dataset = _development(path, selection)
+    measure = measure or ("right" if dataset.has_answers and selection.answers is not False else "nDCG@10")
+    selection = replace(selection, answers=measure in ANSWER_MEASURES)
+    encoders = _Encoders(encoder, reporting)
+    scores = []
+    for number, (chosen, settings) in enumerate(configs, start=1):
+        reporting.notify(f"{number} of {len(configs)}: {', '.join(f'{key}={value}' for key, value in chosen.items())}")
+        evaluation = score(
+            settings, dataset, selection=selection, reporting=reporting, encoder=encoders.of(settings), apart=True
+        )
+        scores.append((chosen, [r.measures[measure] for r in evaluation.results if measure in r.measures]))
+    if not scores[0][1] or len({len(found) for _, found in scores}) > 1:
+        raise QuestionError(
+            f"{measure} cannot be compared here: not every combination has it for the same questions",
+            hint="choose another: --measure nDCG@10, right or F1",
+        )
+    return Sweep(dataset.name, measure, len(scores[0][1]), tuple(rank_combinations(scores, measure=measure)))
+
+
+def read_bars(texts: Sequence[str]) -> dict[str, float]:
+    """Return measures with the means that they must reach, from texts such as `nDCG@10=.7`.
+
+    Raises:
+        QuestionError: a text is something else.
+    """
+    bars = {}
+    for text in texts:
+        name, _, written = text.rpartition("=")
+        try:
+            bars[name.strip()] = float(written)
+        except ValueError:
+            name = ""
+        if not name.strip():
+            raise QuestionError(f"--fail-under takes MEASURE=NUMBER, got {text!r}", hint="for example: nDCG@10=.7")
+    return bars
+
+
+def below_bars(evaluation: Evaluation, bars: Mapping[str, float]) -> list[str]:
+    """Return a line for each measure that misses its bar.
+
+    Raises:
+        QuestionError: there is a bar for a measure that was not taken.
+    """
+    try:
+        missed = failing(evaluation.measures, bars)
+    except ValueError as error:
+        raise QuestionError(f"--fail-under: {error}") from error
+    return [f"{name} is {mean:.4f}, and {bars[name]:g} was asked for" for name, mean in missed.items()]
+
+
+def with_settings(config: Config, texts: Mapping[str, str], *, where: str) -> Config:
+    """Return the settings with some of them set, from texts by dotted key.
+
+    Raises:
+        ConfigError: there is no such setting, or it does not take the value.
+    """
+    for key, text in texts.items():
+        value = leaves()[known_key(key, where=where)].parse(text, where=f"{where}: {key}")
+        section, _, name = key.rpartition(".")
+        changed = {section: replace(getattr(config, section), **{name: value})} if section else {name: value}
+        config = replace(config, **changed)
+    return config
+
+
+def scored_record(result: Result) -> dict[str, object]:
+    """Return a result as a line of `rag eval --answers`: the answer's record, with the gold and what it scored."""
+    question = result.question
+    if result.answer is None:
+        record: dict[str, object] = {"schema": "rag.ranking/1", "id": result.id, "question": question.question}
+    else:
+        record = answer_record(replace(result.answer, id=result.id))
+    withheld = result.withheld
+    return record | {
+        "gold": {
+            "answerable": result.gold.answerable,
+            "answers": list(question.answers),
+            "evidence": [
+                {
+                    "article": evidence.article,
+                    "quote": evidence.quote,
+                    "places": [[place.start, place.end] for place in places],
+                }
+                for evidence, (_, places) in zip(question.evidence, result.gold.quotes, strict=True)
+            ],
+        },
+        "metadata": dict(question.metadata),
+        "measures": {name: round(value, DECIMALS) for name, value in result.measures.items()},
+        "correct": None if withheld is None or "right" not in result.measures else correct(withheld, result.gold),
+        "ranking": [
+            {"article": article, "score": round(score, DECIMALS)}
+            for article, score in result.articles[:_RANKED_ARTICLES]
+        ],
+    }
+
+
+class _EngineSystem:
+    """What is scored: an engine that answers whatever its confidence, and one beside it that ranks deeply."""
+
+    def __init__(self, config: Config, *, reporting: Reporting, encoder: Encoder) -> None:
+        section = config.retrieval
+        deep = replace(section, k=max(section.k, section.candidates))
+        bold = replace(config.answer, min_confidence=0.0)
+        self.answering = Engine(replace(config, answer=bold), reporting=reporting, encoder=encoder)
+        self._ranking = Engine(replace(config, retrieval=deep), reporting=reporting, encoder=encoder)
+        self._ranking.index = self.answering.index
+        self.article: Callable[[str], Article] = functools.lru_cache(_REMEMBERED_ARTICLES)(
+            self.answering.index.store.article
+        )
+
+    def passages_of(self, article_id: str) -> Sequence[Passage]:
+        """Return an article's passages."""
+        return self.answering.index.store.stored(article_id).passages
+
+    def search(self, question: str) -> Sequence[Hit]:
+        """Return as many passages as the settings let the fusion see, best first."""
+        return self._ranking.search(question).ranking.hits
+
+    def ask(self, question: str) -> Answer:
+        """Return the answer, whatever the confidence."""
+        return self.answering.ask(question).answer
+
+
+def score(
+    config: Config,
+    dataset: Dataset,
+    *,
+    selection: Selection,
+    reporting: Reporting,
+    encoder: Encoder,
+    apart: bool = False,
+) -> Evaluation:
+    """Return the scores on a dataset that was read; `apart` keeps its index in the cache whatever it brings.
+
+    Raises:
+        QuestionError: there is nothing of the kind to group by.
+    """
+    answers = dataset.has_answers if selection.answers is None else selection.answers
+    if selection.by is not None and not _can_group(dataset, selection.by):
+        known = ", ".join([*dataset.keys(), "answerable", "source", "language"])
+        raise QuestionError(f"the questions of {dataset.name} have no {selection.by}", hint=f"choose one of: {known}")
+    settings = _indexed(config, dataset, reporting=reporting, encoder=encoder, apart=apart)
+    system = _EngineSystem(settings, reporting=reporting, encoder=encoder)
+    with system.answering:
+        return evaluate(
+            dataset,
+            system,
+            index=system.answering.index.manifest.content,
+            answers=answers,
+            min_confidence=config.answer.min_confidence,
+            by=selection.by,
+            progress=lambda done, total: reporting.progress("asking" if answers else "searching", done, total),
+        )
+
+
+def _can_group(dataset: Dataset, key: str) -> bool:
+    return key in dataset.keys() or key in {"answerable", "source", "language", "published"}  # noqa: SIM118 - a method
+
+
+def _indexed(config: Config, dataset: Dataset, *, reporting: Reporting, encoder: Encoder, apart: bool) -> Config:
+    """Return the settings with the index that the dataset is to be searched in, built if need be.
+
+    The user's own index is left alone: what a dataset brings, and what a sweep tries (`apart`), lies in the cache, in
+    a folder by content, and in it each index in one by what determines it.
+    """
+    if not apart and (dataset.corpus is None or config.origin("index") == "--index"):
+        return config
+    roots = config.article_paths() if dataset.corpus is None else [_corpus_file(dataset)]
+    built_of = json.dumps([str(root.absolute()) for root in roots] if dataset.corpus is None else [])
+    facts = json.dumps(index_facts(config, encoder), sort_keys=True) + built_of
+    folder = _corpus_folder(dataset) / f"index-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
+    settings = replace(config, index=str(folder), folders={**config.folders, "index": Path()})
+    try:
+        report = index_articles(settings, roots, reporting=reporting, encoder=encoder)
+    except IndexBroken:
+        # What lies in the cache is nobody's work: one of another version, or a damaged one, is made again.
+        report = index_articles(settings, roots, rebuild=True, reporting=reporting, encoder=encoder)
+    if report.failed:
+        reporting.notify(f"{len(report.failed)} articles could not be indexed, first: {report.failed[0].reason}")
+    return settings
+
+
+def _corpus_folder(dataset: Dataset) -> Path:
+    name = "own" if dataset.corpus is None else corpus_digest(dataset.corpus)[:32]
+    return default_cache() / "datasets" / name
+
+
+def _corpus_file(dataset: Dataset) -> Path:
+    """Return the file with the articles that a dataset brings, written into the cache if it brings them otherwise."""
+    if isinstance(dataset.corpus, Path):
+        return dataset.corpus
+    file = _corpus_folder(dataset) / "articles.jsonl"
+    if not file.exists():
+        write_atomically(file, "".join(corpus_lines(dataset.corpus or ())).encode())
+    return file
+
+
+def _development(path: Path, selection: Selection) -> Dataset:
+    if selection.split is not None or path.is_dir():
+        return replace(selection, split=selection.split or _DEV).read(path)
+    whole = selection.read(path)
+    splits = {question.metadata.get("split") for question in whole.questions} - {None}
+    return replace(selection, split=_DEV).read(path) if splits else whole
+
+
+class _Encoders:
+    """The encoders of a sweep, each loaded once, and remembering what it encoded."""
+
+    def __init__(self, given: Encoder | None, reporting: Reporting) -> None:
+        self._given = given
+        self._reporting = reporting
+        self._loaded: dict[object, Encoder] = {}
+
+    def of(self, config: Config) -> Encoder:
+        """Return the encoder that the settings name."""
+        key = (config.encoder, config.threads)
+        if key not in self._loaded:
+            encoder = self._given or encoder_of(config, self._reporting.notify)
+            self._loaded[key] = cast("Encoder", _Remembering(encoder))  # it has all that is asked of an encoder
+        return self._loaded[key]
+
+
+class _Remembering:
+    """An encoder that encodes no text twice: combinations share most of their passages, questions and sentences."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._known: dict[tuple[str, str], NDArray[np.float32]] = {}
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._encoder, name)
+
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return unit rows: (n, dim) float32."""
+        return self._remembered("query", texts, self._encoder.encode_queries)
+
+    def encode_passages(
+        self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """Return unit rows: (n, dim) float32."""
+        return self._remembered("passage", texts, lambda new: self._encoder.encode_passages(new, progress=progress))
+
+    def _remembered(
+        self, kind: str, texts: Sequence[str], encode: Callable[[list[str]], NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        import numpy as np
+
+        new = [text for text in dict.fromkeys(texts) if (kind, text) not in self._known]
+        if new or not texts:
+            rows = encode(new)
+            self._known.update(zip(((kind, text) for text in new), rows, strict=True))
+            if not texts:
+                return rows
+        return np.stack([self._known[kind, text] for text in texts])
+
+
+def _write(file: Path, lines: Iterator[str]) -> None:
+    try:
+        write_atomically(file, "".join(lines).encode())
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written: {error.strerror}", hint="choose another file") from error

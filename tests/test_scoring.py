@@ -1,0 +1,243 @@
+"""The verbs that score, from files to tables, over a small index and an encoder without weights."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import pytrec_eval
+
+from rag import formats
+from rag.config import Answering, Config, Retrieval
+from rag.config import Reader as ReaderSettings
+from rag.errors import ConfigError, QuestionError
+from rag.formats import Style
+from rag.pipeline import Engine, index_articles
+from rag.scoring import Selection, below_bars, compare, evaluate_dataset, read_bars, sweep, with_settings
+
+JSON = Style(format="json", width=80, color=False, terminal=False)
+TEXT, MARKDOWN = replace(JSON, format="text"), replace(JSON, format="markdown")
+ARTICLES = {
+    "bridge.md": "# The bridge\n\nThe old bridge opened in 1999. Ada Marsh designed it.",
+    "ferry.md": "# The ferry\n\nThe ferry crosses the river at noon. A ticket costs 4 euros.",
+    "tower.md": "# The tower\n\nThe tower of the town hall is closed.",
+}
+QUESTIONS = [
+    {
+        "id": "q1",
+        "question": "When did the old bridge open?",
+        "answers": ["1999"],
+        "evidence": [{"article": "bridge.md", "quote": "The old bridge opened in 1999."}],
+        "answerable": True,
+        "kind": "fact",
+        "split": "dev",
+    },
+    {
+        "id": "q2",
+        "question": "What does a ticket of the ferry cost?",
+        "answers": ["4 euros"],
+        "evidence": [{"article": "ferry.md", "quote": "A ticket costs 4 euros."}],
+        "answerable": True,
+        "kind": "fact",
+        "split": "test",
+    },
+    {"id": "q3", "question": "Who sells umbrellas?", "answerable": False, "kind": "none", "split": "dev"},
+]
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch, word_encoder):
+    monkeypatch.setenv("RAG_CACHE", str(tmp_path / "cache"))
+    for name, text in ARTICLES.items():
+        (tmp_path / "articles").mkdir(exist_ok=True)
+        (tmp_path / "articles" / name).write_text(text + "\n", encoding="utf-8")
+    config = Config(folder=tmp_path, articles=("articles",), reader=ReaderSettings(model="none"))
+    index_articles(config, [], encoder=word_encoder)
+    return config
+
+
+@pytest.fixture
+def questions(tmp_path):
+    file = tmp_path / "questions.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in QUESTIONS), encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def scored(config, questions, word_encoder):
+    def score(dataset=questions, config=config, **options):
+        files = {name: options.pop(name, None) for name in ("run", "answers")}
+        selection = Selection(**{"by": None, **options, "answers": options.get("scored_answers")})
+        return evaluate_dataset(config, dataset, selection=selection, encoder=word_encoder, **files)
+
+    return score
+
+
+def test_rankings_evidence_and_answers_are_scored(scored):
+    measures = scored().measures
+    assert measures["nDCG@10"].n == measures["evidence:RR@10"].n == 2
+    assert measures["right"].n == 3
+    assert measures["Success@1"].mean == 1
+
+
+def test_the_same_questions_give_the_same_scores(scored):
+    first, again = (json.loads(formats.evaluation(scored(), style=JSON)) for _ in range(2))
+    assert first.pop("times_ms").keys() == again.pop("times_ms").keys()
+    assert first == again
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
+def test_an_evaluated_answer_is_the_one_that_ask_gives(scored, config, word_encoder, threshold):
+    strict = replace(config, answer=Answering(min_confidence=threshold))
+    for result in scored(config=strict).results:
+        with Engine(strict, encoder=word_encoder) as engine:
+            asked = engine.ask(result.question.question).answer
+        assert replace(result.answer, timings_ms={}, reason=None if asked.answered else asked.reason) == replace(
+            asked, timings_ms={}
+        )
+
+
+def test_refusals_do_not_hide_the_risk_coverage_curve(scored, config):
+    strict = replace(config, answer=Answering(min_confidence=1.0))
+    evaluation = scored(config=strict)
+    assert evaluation.measures["declined_answerable"].mean == 1
+    assert evaluation.confidence.curve == scored().confidence.curve
+    assert len(evaluation.confidence.curve) == 3
+
+
+def test_the_run_file_scores_the_same_in_trec_eval(scored, tmp_path):
+    evaluation = scored(run=tmp_path / "run.trec")
+    run = {}
+    for line in (tmp_path / "run.trec").read_text().splitlines():
+        topic, _, article, _, score, _ = line.split()
+        run.setdefault(topic, {})[article] = float(score)
+    qrels = {"q1": {"bridge.md": 1}, "q2": {"ferry.md": 1}}
+    theirs = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10"}).evaluate(run)
+    mean = sum(scores["ndcg_cut_10"] for scores in theirs.values()) / len(theirs)
+    assert evaluation.measures["nDCG@10"].mean == pytest.approx(mean, abs=1e-4)
+
+
+def test_scored_answers_are_answer_records_with_gold_and_measures(scored, tmp_path):
+    scored(answers=tmp_path / "answers.jsonl")
+    records = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    assert [record["id"] for record in records] == ["q1", "q2", "q3"]
+    assert {record["schema"] for record in records} == {"rag.answer/1"}
+    gold = records[0]["gold"]
+    start, end = gold["evidence"][0]["places"][0]
+    assert ARTICLES["bridge.md"][start:end] == "The old bridge opened in 1999." == gold["evidence"][0]["quote"]
+    assert records[0]["measures"]["nDCG@10"] == 1
+    assert records[0]["ranking"][0]["article"] == "bridge.md"
+
+
+def test_groups_are_the_values_of_a_key_or_of_the_gold_articles(scored):
+    assert scored(by="kind").groups["fact"]["right"].n == 2
+    assert set(scored(by="language").groups) == {"en", "none"}
+    with pytest.raises(QuestionError, match="have no mood") as caught:
+        scored(by="mood")
+    assert "kind, split" in caught.value.hint
+
+
+def test_gold_that_stands_nowhere_is_told_and_counts_as_missed(scored, questions):
+    row = {**QUESTIONS[0], "id": "q4", "evidence": [{"article": "gone.md", "quote": "Not there."}]}
+    questions.write_text(json.dumps(row) + "\n")
+    evaluation = scored()
+    assert evaluation.lost == ("q4",)
+    assert evaluation.measures["nDCG@10"].mean == evaluation.measures["evidence:RR@10"].mean == 0
+
+
+@pytest.fixture
+def beir(tmp_path):
+    folder = tmp_path / "beir"
+    (folder / "qrels").mkdir(parents=True)
+    corpus = [{"_id": name.removesuffix(".md"), "title": "", "text": text} for name, text in ARTICLES.items()]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in corpus))
+    (folder / "queries.jsonl").write_text('{"_id": "7", "text": "the old bridge"}\n')
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n7\tbridge\t1\n")
+    return folder
+
+
+def test_a_dataset_with_articles_is_indexed_in_the_cache_once(scored, beir, tmp_path, word_encoder):
+    evaluation = scored(beir)
+    assert evaluation.measures["nDCG@10"].mean == 1
+    assert evaluation.results[0].answer is None
+    assert list((tmp_path / "cache" / "datasets").glob("*/index-*/CURRENT"))
+    word_encoder.encoded.clear()
+    assert scored(beir).index == evaluation.index
+    assert word_encoder.encoded == []
+
+
+def test_a_damaged_index_in_the_cache_is_made_again(scored, beir, tmp_path):
+    first = scored(beir)
+    (current,) = (tmp_path / "cache" / "datasets").glob("*/index-*/CURRENT")
+    current.write_text("gone")
+    assert scored(beir).index == first.index
+
+
+def test_the_users_index_stays_as_it_is(scored, beir, config):
+    before = sorted(path.name for path in (config.folder / "index").rglob("*"))
+    scored(beir)
+    assert sorted(path.name for path in (config.folder / "index").rglob("*")) == before
+
+
+def test_bars_are_read_and_missed(scored):
+    evaluation = scored()
+    assert below_bars(evaluation, read_bars(["nDCG@10=.5"])) == []
+    assert below_bars(evaluation, {"nDCG@10": 1.1}) == ["nDCG@10 is 1.0000, and 1.1 was asked for"]
+    assert below_bars(evaluation, {"Brier": -1.0})
+    for text in ("nDCG@10", "=.5", "nDCG@10=high"):
+        with pytest.raises(QuestionError, match="MEASURE=NUMBER"):
+            read_bars([text])
+    with pytest.raises(QuestionError, match="AUC was not measured"):
+        below_bars(evaluation, {"AUC": 1.0})
+
+
+def test_two_files_of_scored_answers_are_compared(scored, config, tmp_path):
+    scored(answers=tmp_path / "a.jsonl")
+    scored(answers=tmp_path / "b.jsonl", config=replace(config, answer=Answering(min_confidence=1.0)))
+    found = compare(tmp_path / "a.jsonl", tmp_path / "b.jsonl", dataset=None, selection=Selection())
+    declined = {row.measure: row for row in found.rows}["declined_answerable"]
+    assert (declined.b, declined.difference.n) == (1, 2)
+    assert json.loads(formats.comparison(found, style=JSON))["measures"].keys() == {row.measure for row in found.rows}
+
+
+def test_two_runs_are_compared_by_the_gold_of_a_dataset(scored, config, questions, tmp_path):
+    scored(run=tmp_path / "a.trec")
+    scored(run=tmp_path / "b.trec", config=replace(config, retrieval=Retrieval(dense_weight=0.0)))
+    found = compare(tmp_path / "a.trec", tmp_path / "b.trec", dataset=questions, selection=Selection())
+    assert found.rows[0].measure == "nDCG@10"
+    assert found.topics == 2
+
+
+def test_a_sweep_scores_every_combination_on_the_dev_split(config, questions, tmp_path, word_encoder):
+    grid = tmp_path / "grid.yaml"
+    grid.write_text("retrieval.dense_weight: [0, 1]\npassages.max_tokens: [16, 40]\n")
+    word_encoder.encoded.clear()
+    found = sweep(config, grid, questions, selection=Selection(), encoder=word_encoder)
+    assert (found.measure, found.questions, len(found.rows)) == ("right", 2, 4)
+    assert {frozenset(row.settings.items()) for row in found.rows} == {
+        frozenset({("retrieval.dense_weight", weight), ("passages.max_tokens", size)})
+        for weight in "01"
+        for size in ("16", "40")
+    }
+    # Only the cut makes another index, and no text is encoded twice.
+    assert len(list((tmp_path / "cache" / "datasets" / "own").glob("index-*"))) == 2
+    assert len(word_encoder.encoded) == len(set(word_encoder.encoded))
+    assert "best" in formats.sweep(found, style=TEXT)
+
+
+def test_a_setting_that_does_not_exist_is_no_grid(config, questions, tmp_path, word_encoder):
+    grid = tmp_path / "grid.yaml"
+    grid.write_text("retrieval.depth: [1]\n")
+    with pytest.raises(ConfigError, match=r"no setting retrieval\.depth"):
+        sweep(config, grid, questions, selection=Selection(), encoder=word_encoder)
+
+
+def test_settings_are_set_by_their_dotted_keys(config):
+    changed = with_settings(config, {"retrieval.k": "3", "index": "elsewhere"}, where="grid")
+    assert (changed.retrieval.k, changed.index, config.retrieval.k) == (3, "elsewhere", 8)
+
+
+@pytest.mark.parametrize("style", [TEXT, MARKDOWN])
+def test_the_tables_name_measures_with_their_intervals(scored, style):
+    table = formats.evaluation(scored(by="kind"), style=style)
+    assert "3 questions" in table
+    assert all(name in table for name in ("nDCG", "citation", "AURC", "ECE", "95 %", "median"))
