@@ -1,0 +1,303 @@
+"""Fit how the answerer weighs what the reader, retrieval and the words say, and when it declines.
+
+    python -m training.answerer --data ../shared/data --out rag/answering/calibration.json
+
+The weights come from articles that the reader was never trained on: the dev share of the training data, indexed and
+asked through the whole pipeline. The confidence below which the answerer declines comes from the development half of
+seeds/questions.jsonl, which joins in the weights too. Nothing is looked up in the test half.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from rag.answering import ReaderJudge, Reading
+from rag.answering.judging import Logistic
+from rag.answering.reading import Candidate, DecisionFeatures, PassageFeatures, SentenceFeatures, decide
+from rag.config import Config, load_config
+from rag.pipeline import Engine, Reporting, index_articles
+from training.examples import pick_share
+from training.prepare import Recipe, split_key
+from training.sources import SourcePassage, SpanRow, read_passages, read_spans
+
+SOURCES = ("squad2_train_rebuilt", "squadshifts_new_wiki", "nq_open_oracle", "onestop_news")
+SEED = 20261122
+LEAST_PASSAGES = 4
+MOST_PASSAGES = 60
+# The two sets differ in size, and the smaller is the nearer to what people ask.
+WEIGHT_OF_A_SET = 200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question, whether the articles answer it, and the texts that an answering sentence overlaps, by article id."""
+
+    question: str
+    answerable: bool
+    gold: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A question with its candidate sentences, and which of them hold the gold."""
+
+    asked: Asked
+    candidates: tuple[Candidate, ...]
+    right: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAgain:
+    """A question with its shortlist, what reading each sentence by itself adds, and which hold the gold."""
+
+    asked: Asked
+    candidates: tuple[Candidate, ...]
+    features: tuple[SentenceFeatures, ...]
+    right: tuple[bool, ...]
+
+
+def held_out_articles(spans: Sequence[SpanRow], *, passages: dict[int, SourcePassage]) -> dict[str, list[int]]:
+    """Return the passage ids of each article that the reader was not trained on."""
+    held: dict[str, set[int]] = defaultdict(set)
+    for row in spans:
+        if row.source in SOURCES and pick_share(split_key(row)) < Recipe().dev_share:
+            held[split_key(row)].add(row.passage_id)
+    return {
+        title: sorted(ids)[:MOST_PASSAGES]
+        for title, ids in held.items()
+        if len(ids) >= LEAST_PASSAGES and passages[min(ids)].title
+    }
+
+
+def write_articles(
+    folder: Path, *, articles: dict[str, list[int]], passages: dict[int, SourcePassage]
+) -> dict[int, str]:
+    """Write one Markdown file per article; return the article id of each passage."""
+    owners = {}
+    for number, (_, ids) in enumerate(sorted(articles.items())):
+        name = f"{number:04}.md"
+        title = json.dumps(passages[ids[0]].title, ensure_ascii=False)
+        body = "\n\n".join(" ".join(passages[i].text.split()) for i in ids)
+        (folder / name).write_text(f"---\ntitle: {title}\nlanguage: en\n---\n\n{body}\n", encoding="utf-8")
+        owners.update(dict.fromkeys(ids, name))
+    return owners
+
+
+def sample_questions(
+    spans: Sequence[SpanRow], *, owners: dict[int, str], passages: dict[int, SourcePassage], each: int
+) -> list[Asked]:
+    """Return up to `each` questions with and without an answer."""
+    halves: dict[bool, list[Asked]] = {True: [], False: []}
+    for row in spans:
+        if row.source in SOURCES and row.passage_id in owners:
+            text = passages[row.passage_id].text
+            gold = tuple(
+                (owners[row.passage_id], " ".join(text[start:end].split()), " ".join(text.split()))
+                for start, end in row.spans
+            )
+            halves[row.answerable].append(Asked(row.question, row.answerable, gold if row.answerable else ()))
+    rng = random.Random(SEED)
+    return [asked for half in halves.values() for asked in rng.sample(half, min(each, len(half)))]
+
+
+def seed_questions(path: Path, *, split: str) -> list[Asked]:
+    """Return the questions of a split with their gold quotes."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [
+        Asked(
+            row["question"],
+            row["answerable"],
+            tuple((gold["article"], gold["quote"], gold["quote"]) for gold in row["evidence"]),
+        )
+        for row in rows
+        if row["split"] == split
+    ]
+
+
+def judge_all(engine: Engine, questions: Sequence[Asked]) -> Iterator[Judged]:
+    """Ask every question through the pipeline, and mark the sentences that overlap its gold."""
+    judge = reader_judge(engine)
+    for asked in questions:
+        found = engine.search(asked.question)
+        readings = [Reading(hit, found.articles[hit.passage.article]) for hit in found.ranking.hits]
+        candidates = tuple(judge.candidates(asked.question, readings))
+        yield Judged(asked, candidates, tuple(is_right(candidate, asked) for candidate in candidates))
+
+
+def read_again(engine: Engine, judged: Sequence[Judged], *, shortlist: Logistic) -> Iterator[ReadAgain]:
+    """Read the shortlist of every question sentence by sentence."""
+    judge = reader_judge(engine)
+    for row in judged:
+        chosen = judge.shortlist(row.candidates, model=shortlist)
+        featured = judge.read_alone(row.asked.question, chosen)
+        yield ReadAgain(
+            row.asked,
+            tuple(candidate for candidate, _ in featured),
+            tuple(features for _, features in featured),
+            tuple(is_right(candidate, row.asked) for candidate, _ in featured),
+        )
+
+
+def reader_judge(engine: Engine) -> ReaderJudge:
+    """Return the engine's judge, which reads."""
+    judge = engine.judge
+    if not isinstance(judge, ReaderJudge):
+        raise TypeError("the settings name no reader")
+    return judge
+
+
+def is_right(candidate: Candidate, asked: Asked) -> bool:
+    """Tell whether a sentence overlaps a gold text inside the passage that the gold stands in."""
+    article = candidate.reading.article
+    for name, answer, passage in asked.gold:
+        if name != article.id:
+            continue
+        place = article.text.find(passage)
+        if place < 0:
+            continue
+        start = place + passage.find(answer)
+        if start < candidate.span.end and candidate.span.start < start + len(answer):
+            return True
+    return False
+
+
+def fit(
+    features: NDArray[np.float64], labels: NDArray[np.bool_], weights: NDArray[np.float64], *, strength: float = 0.1
+) -> Logistic:
+    """Fit a logistic model, on standardised features, and return it for plain ones."""
+    mean, spread = features.mean(axis=0), features.std(axis=0) + 1e-9
+    model = LogisticRegression(C=strength, max_iter=5000).fit((features - mean) / spread, labels, sample_weight=weights)
+    plain = model.coef_[0] / spread
+    return Logistic(tuple(map(float, plain)), float(model.intercept_[0] - plain @ mean))
+
+
+def fit_sentences(sets: Sequence[Sequence[Judged | ReadAgain]]) -> Logistic:
+    """Fit the score of a sentence on the questions whose gold is among the candidates; each set weighs the same."""
+    features, labels, weights = [], [], []
+    for rows in sets:
+        usable = [row for row in rows if any(row.right)]
+        for row in usable:
+            known = row.features if isinstance(row, ReadAgain) else [candidate.features for candidate in row.candidates]
+            features += [astuple(one) for one in known]
+            labels += row.right
+            weights += [WEIGHT_OF_A_SET / len(usable)] * len(known)
+    return fit(np.array(features), np.array(labels), np.array(weights))
+
+
+def decide_all(rows: Sequence[ReadAgain], *, sentence: Logistic) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the decision features (n, d) of each question's best sentence, and whether that sentence is right (n,)."""
+    features, labels = [], []
+    for row in rows:
+        scores = [sentence.log_odds(astuple(one)) for one in row.features]
+        best = int(np.argmax(scores))
+        decided = decide(row.asked.question, row.candidates[best], row.features[best], best=scores[best])
+        features.append(astuple(decided))
+        labels.append(row.right[best])
+    return np.array(features), np.array(labels)
+
+
+def choose_threshold(confidences: NDArray[np.float64], answerable: NDArray[np.bool_], *, most_declined: float) -> float:
+    """Return the confidence below which at most `most_declined` of the answerable questions lie."""
+    ranked = np.sort(confidences[answerable])
+    allowed = int(most_declined * len(ranked))
+    return float((ranked[allowed] + ranked[allowed - 1]) / 2) if allowed else float(ranked[0] - 1e-6)
+
+
+def report(
+    name: str,
+    confidences: NDArray[np.float64],
+    rows: Sequence[ReadAgain],
+    right: NDArray[np.bool_],
+    *,
+    bar: float,
+) -> dict[str, float]:
+    """Print and return how a set fares: right among the answerable, declined of both kinds."""
+    answerable = np.array([row.asked.answerable for row in rows])
+    declined = confidences < bar
+    figures = {
+        "n_answerable": int(answerable.sum()),
+        "n_unanswerable": int((~answerable).sum()),
+        "best_sentence_right": float(right[answerable].mean()),
+        "answerable_declined": float(declined[answerable].mean()),
+        "unanswerable_declined": float(declined[~answerable].mean()),
+    }
+    print(name, json.dumps({key: round(value, 3) for key, value in figures.items()}))
+    return figures
+
+
+def main() -> None:
+    """Fit and write the calibration."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--seeds", type=Path, default=Path("seeds"))
+    parser.add_argument("--out", type=Path, default=Path("rag/answering/calibration.json"))
+    parser.add_argument("--each", type=int, default=400, help="questions with, and without, an answer")
+    parser.add_argument("--most-declined", type=float, default=0.05, help="of the answerable development questions")
+    parser.add_argument("--reader", default="shipped")
+    options = parser.parse_args()
+
+    passages = read_passages(options.data)
+    spans = read_spans(options.data, passages=passages)
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
+        (work / "held-out").mkdir()
+        articles = held_out_articles(spans, passages=passages)
+        owners = write_articles(work / "held-out", articles=articles, passages=passages)
+        held = configured(work, articles=work / "held-out", index=work / "held-out-index", reader=options.reader)
+        seeds = configured(work, articles=options.seeds.absolute(), index=work / "seeds-index", reader=options.reader)
+        for config in (held, seeds):
+            index_articles(config, [], reporting=Reporting(notify=print))
+        questions = sample_questions(spans, owners=owners, passages=passages, each=options.each)
+        with Engine(held) as held_engine, Engine(seeds) as seeds_engine:
+            judged = list(judge_all(held_engine, questions))
+            dev = list(judge_all(seeds_engine, seed_questions(options.seeds / "questions.jsonl", split="dev")))
+            shortlist = fit_sentences([judged, dev])
+            judged_again = list(read_again(held_engine, judged, shortlist=shortlist))
+            dev_again = list(read_again(seeds_engine, dev, shortlist=shortlist))
+    sentence = fit_sentences([judged_again, dev_again])
+    sets = {"held_out": judged_again, "seeds_dev": dev_again}
+    decided = {name: decide_all(rows, sentence=sentence) for name, rows in sets.items()}
+    decision = fit(
+        np.concatenate([features for features, _ in decided.values()]),
+        np.concatenate([right for _, right in decided.values()]),
+        np.concatenate([np.full(len(right), WEIGHT_OF_A_SET / len(right)) for _, right in decided.values()]),
+    )
+    confidences = {name: np.array([decision(row) for row in features]) for name, (features, _) in decided.items()}
+    answerable = np.array([row.asked.answerable for row in dev_again])
+    bar = choose_threshold(confidences["seeds_dev"], answerable, most_declined=options.most_declined)
+    described = {
+        "shortlist": described_model(shortlist, PassageFeatures),
+        "sentence": described_model(sentence, SentenceFeatures),
+        "decision": described_model(decision, DecisionFeatures),
+        "min_confidence": round(bar, 4),
+        "figures": {
+            name: report(name, confidences[name], rows, decided[name][1], bar=bar) for name, rows in sets.items()
+        },
+    }
+    options.out.write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+
+
+def described_model(model: Logistic, record: type) -> dict[str, object]:
+    """Return a model as the calibration file holds it, its features by name."""
+    return {"features": [field.name for field in fields(record)], "weights": list(model.weights), "bias": model.bias}
+
+
+def configured(work: Path, *, articles: Path, index: Path, reader: str) -> Config:
+    """Return the default settings for other articles and another index."""
+    overrides = {"articles": json.dumps([str(articles)]), "index": str(index), "reader.model": reader}
+    return load_config(file=None, overrides=overrides, environment={}, cwd=work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+import copy
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from training.export import quantise_rows  # noqa: E402  # after the skip: it imports torch
+from training.model import ReaderModel, ReaderOutput, make_empty_body, split_losses  # noqa: E402
+from training.prepare import Recipe, make_altered_claims, make_span_examples  # noqa: E402
+from training.sources import SourcePassage, SpanRow, check_files, read_recorded_checksums  # noqa: E402
+from training.train import MasterWeights, Settings, add_gradients, compute_rate, make_replica  # noqa: E402
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+def make_model() -> ReaderModel:
+    torch.manual_seed(0)
+    body = make_empty_body({
+        "vocab_size": 50, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16,
+        "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
+    })  # fmt: skip
+    return ReaderModel(body)
+
+
+def make_inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ids = torch.randint(1, 50, (2, 6))
+    return ids, torch.ones_like(ids), torch.tensor([[0, 0, 1, 1, 1, 1]] * 2)
+
+
+def test_rate_rises_and_falls_in_straight_lines():
+    assert compute_rate(0.05, warmup=0.1) == pytest.approx(0.5)
+    assert compute_rate(0.55, warmup=0.1) == pytest.approx(0.5)
+    assert compute_rate(1.0, warmup=0.1) == 0.0
+
+
+def test_pairs_without_a_label_cost_nothing():
+    output = ReaderOutput(
+        answerable=torch.ones(2), start=torch.randn(2, 6), end=torch.randn(2, 6), support=torch.randn(2, 3)
+    )
+    none = torch.tensor([-1, -1])
+    _, mask, types = make_inputs()
+    losses = split_losses(
+        output, mask=mask, types=types, starts=none, ends=none, answerable=none,
+        support=torch.zeros(2, dtype=torch.long), inside=torch.zeros(2, dtype=torch.long),
+    )  # fmt: skip
+    assert {name: float(loss) for name, loss in losses.items()} == {"answerable": 0.0, "span": 0.0, "support": 0.0}
+
+
+def test_span_loss_is_the_log_probability_of_its_limits():
+    zeros = torch.zeros(1, 6)
+    losses = split_losses(
+        ReaderOutput(answerable=torch.zeros(1), start=zeros, end=zeros, support=torch.zeros(1, 3)),
+        mask=torch.ones(1, 6, dtype=torch.long), types=torch.tensor([[0, 0, 1, 1, 1, 1]]), starts=torch.tensor([3]),
+        ends=torch.tensor([4]), answerable=torch.tensor([1]), support=torch.tensor([5]), inside=torch.tensor([0]),
+    )  # fmt: skip
+    assert float(losses["span"]) == pytest.approx(-np.log(1 / 4), abs=1e-4)
+    assert float(losses["answerable"]) == pytest.approx(np.log(2), abs=1e-4)
+    assert float(losses["support"]) == pytest.approx(-np.log(2 / 3), abs=1e-4)
+
+
+def test_span_that_holds_the_answer_allows_every_token_of_it():
+    zeros = torch.zeros(1, 6)
+    losses = split_losses(
+        ReaderOutput(answerable=torch.zeros(1), start=zeros, end=zeros, support=torch.zeros(1, 3)),
+        mask=torch.ones(1, 6, dtype=torch.long), types=torch.tensor([[0, 0, 1, 1, 1, 1]]), starts=torch.tensor([3]),
+        ends=torch.tensor([4]), answerable=torch.tensor([1]), support=torch.tensor([0]), inside=torch.tensor([1]),
+    )  # fmt: skip
+    assert float(losses["span"]) == pytest.approx(-np.log(2 / 4), abs=1e-4)
+
+
+def test_replica_shares_weights_and_adds_its_gradient():
+    model = make_model()
+    replica = make_replica(model)
+    for each in (model, replica):
+        torch.manual_seed(1)
+        each(*make_inputs()).support.sum().backward()
+    alone = model.support.bias.grad.clone()
+    add_gradients([model, replica])
+    assert torch.allclose(model.support.bias.grad, 2 * alone)
+    with torch.no_grad():
+        model.support.bias.add_(1.0)
+    assert torch.equal(replica.support.bias, model.support.bias)
+
+
+def test_restored_weights_go_on_as_they_would_have():
+    models = [make_model(), make_model()]
+    weights = [MasterWeights(model, Settings()) for model in models]
+
+    def step(i: int) -> None:
+        torch.manual_seed(2)
+        models[i](*make_inputs()).support.sum().backward()
+        weights[i].step(factor=1.0, divisor=2.0)
+
+    step(0)
+    weights[1].restore(copy.deepcopy(weights[0].state()))
+    step(0)
+    step(1)
+    assert all(
+        torch.allclose(one, other) for one, other in zip(models[0].parameters(), models[1].parameters(), strict=True)
+    )
+
+
+def test_quantised_rows_are_near():
+    matrix = np.random.default_rng(1).normal(size=(5, 40)).astype(np.float32)
+    integers, scales = quantise_rows(matrix)
+    assert np.abs(integers * scales[:, None] - matrix).max() <= scales.max() / 2 + 1e-6
+
+
+def test_negatives_never_hold_the_answer():
+    passages = {
+        i: SourcePassage(
+            id=i, title="Bridges", text=f"The bridge number {i} was opened by Person{i} Lee in 19{i:02d}. It is long."
+        )
+        for i in range(30)
+    }
+    rows = [
+        SpanRow(
+            source="squad2_train_rebuilt", question=f"who opened the bridge number {i}?", passage_id=i, title="Bridges",
+            spans=((text.index("Person"), text.index(" Lee") + 4),), answerable=True, kind="answer",
+        )
+        for i, text in ((i, passage.text) for i, passage in passages.items())
+    ]  # fmt: skip
+    examples = list(make_span_examples(rows, passages=passages, recipe=Recipe(), rng=random.Random(1)))
+    mined = [example for example in examples if example.kind == "same_article"]
+    assert mined
+    for example in mined:
+        number = example.question.split("number ")[1].rstrip("?")
+        assert f"Person{number} Lee" not in example.passage
+
+
+def test_altered_claims_differ_from_their_sentence():
+    passages = [
+        SourcePassage(id=i, title="Bridges", text=f"In 19{i:02d} the long bridge was opened to {i + 2} people.")
+        for i in range(10, 40)
+    ]
+    examples = list(make_altered_claims(passages, wanted=60, rng=random.Random(1)))
+    altered = [example for example in examples if example.kind.startswith("altered")]
+    assert altered
+    assert all(example.question not in example.passage.lower() for example in altered)
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="the public data is not beside the project")
+def test_data_is_the_recorded_data():
+    recorded = read_recorded_checksums()
+    assert check_files(DATA, recorded=recorded, names=tuple(recorded)) == recorded
