@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: ask bench check help question test
+.PHONY: ask bench check eval fuzz help question readme test
 
 ## ask Q="…": answer a question from the articles
 # Exit code 3 is an honest "the articles do not say", printed like any answer, so no failure to make.
@@ -42,6 +42,20 @@ check: $(DEV)
 ## bench: measure quality and speed
 bench: $(DEV)
 	@$(BIN)/python -m benchmarks
+
+## eval: measure the quality of rankings and answers, and write benchmarks/QUALITY.md
+eval: $(DEV)
+	@$(BIN)/python -m benchmarks.quality
+
+## readme: write the README's command output, settings and examples anew
+readme: $(DEV)
+	@$(BIN)/python -m benchmarks.readme
+
+## fuzz: look for files that break their readers, for FUZZ_SECONDS (600)
+FUZZ_SECONDS ?= 600
+fuzz: $(DEV)
+	@$(PIP) install --constraint constraints.txt atheris >&2
+	@$(BIN)/python tests/fuzz_readers.py -max_total_time=$(FUZZ_SECONDS)
 
 ## help: this list
 help:

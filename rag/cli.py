@@ -5,7 +5,9 @@ import functools
 import inspect
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from rag.index import ArticleFilter
     from rag.pipeline import Reporting
 
-EXIT_FAILED, EXIT_USAGE, EXIT_NOT_ANSWERED, EXIT_CHECK_FAILED, EXIT_BUG, EXIT_INTERRUPTED = 1, 2, 3, 5, 70, 130
+EXIT_FAILED, EXIT_USAGE, EXIT_NOT_ANSWERED, EXIT_ITEMS_FAILED, EXIT_CHECK_FAILED = 1, 2, 3, 4, 5
+EXIT_BUG, EXIT_INTERRUPTED = 70, 130
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +81,7 @@ class Options:
         from rag.progress import StageProgress
 
         with StageProgress(quiet=self.quiet) as progress:
-            yield Reporting(notify=progress.notify, progress=progress)
+            yield Reporting(notify=progress.notify, progress=progress, note=progress.note)
 
 
 K = Annotated[int | None, typer.Option("-k", min=1, help="How many passages to look at.", show_default=False)]
@@ -133,10 +136,15 @@ def verb(*, example: str) -> Callable[[Callable[..., None]], Callable[..., None]
             given.pop("version")
             _configure_logging(verbose=options.verbose)
             try:
-                function(options, **given)
+                with _termination_interrupts():
+                    function(options, **given)
             except KeyboardInterrupt:
                 typer.echo("interrupted; what was done is kept", err=True)
                 raise typer.Exit(EXIT_INTERRUPTED) from None
+            except BrokenPipeError:
+                # The reader of our output is gone (`rag show … | head`); nothing is left to say, not even at exit.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise typer.Exit from None
 
         own = list(inspect.signature(function).parameters.values())[1:]
         defaults: dict[str, object] = {"json": False, "format": Format.TEXT, "quiet": False, "verbose": False}
@@ -164,14 +172,24 @@ def index(
     add: Annotated[bool, typer.Option("--add", help="Keep what is indexed besides.")] = False,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Use nothing of the present index again.")] = False,
     dry_run: Annotated[bool, typer.Option("-n", "--dry-run", help="Only list what would be done.")] = False,
+    keep: Annotated[
+        int | None, typer.Option("--keep", metavar="N", min=1, help="How many indexes to keep, the new one included.")
+    ] = None,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Go back to the index before this one.")] = False,
 ) -> None:
-    """Bring the index up to date with the articles, so that it mirrors exactly the paths given."""
+    """Bring the index up to date with the articles.
+
+    It then mirrors exactly the paths given; --add keeps what it holds besides. What a killed build had encoded is used.
+    """
     from rag import formats, pipeline
 
     settings = options.settings()
+    if rollback:
+        _write(options, formats.rolled_back(pipeline.roll_back(settings), style=_style(options)))
+        return
     with options.reporting() as reporting:
         report = pipeline.index_articles(
-            settings, paths or [], add=add, rebuild=rebuild, dry_run=dry_run, reporting=reporting
+            settings, paths or [], add=add, rebuild=rebuild, dry_run=dry_run, keep=keep, reporting=reporting
         )
     _write(options, formats.build_report(report, dry_run=dry_run, style=_style(options)))
 
@@ -186,7 +204,10 @@ def ask(
     source: Source = None,
     language: Language = None,
 ) -> None:
-    """Answer a question in the articles' own sentences, each cited."""
+    """Answer a question in the articles' own words, cited.
+
+    Without an index, one is built first. Exit code 3: the articles do not hold the answer.
+    """
     from rag import formats, pipeline
 
     settings = options.settings(k=k)
@@ -227,7 +248,10 @@ def show(
         str | None, typer.Option("--at", metavar="START:END", help="The slice that a citation names.")
     ] = None,
 ) -> None:
-    """Print an article's text as indexed: the text that every citation's offsets count in."""
+    """Print an article's text as indexed.
+
+    That is the text in which the offsets of every citation count.
+    """
     from rag import formats, pipeline
 
     piece = pipeline.show(options.settings(), target, at=_offsets(at))
@@ -242,12 +266,157 @@ def status(options: Options) -> None:
     _write(options, formats.status(pipeline.status(options.settings()), style=_style(options)))
 
 
+@verb(example="rag doctor --json | jq '.checks[] | select(.state == \"fail\")'")
+def doctor(options: Options) -> None:
+    """Look for what could keep rag from answering.
+
+    Prints the command that mends each finding. Exit code 5: a check failed.
+    """
+    from rag import formats, pipeline
+
+    found = pipeline.doctor(options.settings())
+    _write(options, formats.examination(found, style=_style(options)))
+    if not found.sound:
+        raise typer.Exit(EXIT_CHECK_FAILED)
+
+
 @verb(example="rag config --set retrieval.fusion=rrf")
 def config(options: Options) -> None:
     """Print every setting, its value, and where that came from."""
     from rag import formats
 
     _write(options, formats.settings(options.settings().settings(), style=_style(options)))
+
+
+@verb(example="rag batch questions.jsonl -o answers.jsonl")
+def batch(
+    options: Options,
+    questions: Annotated[Path, typer.Argument(help="Questions as .jsonl, .csv or .txt; - reads standard input.")],
+    k: K = None,
+    since: Since = None,
+    until: Until = None,
+    source: Source = None,
+    language: Language = None,
+) -> None:
+    """Answer a set of questions, one record each.
+
+    Writes .jsonl or .csv with -o, else JSON lines. The same command goes on where it was stopped. Exit code 4: some
+    questions failed; each of them is a record with "error".
+    """
+    from rag.batch import answer_questions
+    from rag.pipeline import Engine
+
+    settings, wanted = options.settings(k=k), _filter(since, until, source, language)
+    with options.reporting() as reporting, Engine(settings, reporting=reporting) as engine:
+        report = answer_questions(engine, questions, output=options.output, wanted=wanted, emit=_emit)
+    if report.failed:
+        raise typer.Exit(EXIT_ITEMS_FAILED)
+
+
+@verb(example="rag verify answers.jsonl")
+def verify(
+    options: Options,
+    answers: Annotated[Path, typer.Argument(help="What rag batch or rag ask --json wrote; - reads standard input.")],
+) -> None:
+    """Check every quote of an answer file, without a model.
+
+    Each quote must stand at its offsets in the article as indexed, and in its file if that is still there. Exit code
+    5: something does not hold.
+    """
+    from rag import formats, pipeline
+
+    found = pipeline.verify(options.settings(), answers)
+    _write(options, formats.verification(found, style=_style(options)))
+    if not found.holds:
+        raise typer.Exit(EXIT_CHECK_FAILED)
+
+
+Dataset = Annotated[
+    Path, typer.Argument(help="Questions with gold: .jsonl, a BEIR folder, TREC topics with qrels, SQuAD .json.")
+]
+Split = Annotated[str | None, typer.Option("--split", metavar="NAME", help="Only the questions of this split.")]
+QrelsFile = Annotated[Path | None, typer.Option("--qrels", help="TREC qrels, where they lie beside the topics.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many questions, evenly taken.")]
+NoAnswers = Annotated[bool, typer.Option("--no-answers", help="Score the rankings alone.")]
+Measure = Annotated[str | None, typer.Option("--measure", metavar="NAME", help="What to look at, as nDCG@10 or F1.")]
+
+
+@verb(example="rag eval questions.jsonl --split dev --by kind --fail-under nDCG@10=.7")
+def eval_(
+    options: Options,
+    dataset: Dataset,
+    split: Split = None,
+    qrels: QrelsFile = None,
+    limit: Limit = None,
+    by: Annotated[str | None, typer.Option("--by", metavar="KEY", help="Also by kind, source, language or …")] = None,
+    no_answers: NoAnswers = False,
+    run: Annotated[Path | None, typer.Option("--run", help="Write the rankings as a TREC run, by article.")] = None,
+    answers: Annotated[Path | None, typer.Option("--answers", help="Write the scored answers, as .jsonl.")] = None,
+    fail_under: Annotated[
+        list[str] | None, typer.Option("--fail-under", metavar="MEASURE=NUMBER", help="Exit with 5 below this mean.")
+    ] = None,
+    k: K = None,
+) -> None:
+    """Score rankings and answers on questions with gold.
+
+    A dataset that brings its articles is indexed in a cache. Exit code 5: a measure misses --fail-under.
+    """
+    from rag import formats, scoring
+
+    settings, bars = options.settings(k=k), scoring.read_bars(fail_under or [])
+    wanted = scoring.Selection(split=split, qrels=qrels, limit=limit, by=by, answers=False if no_answers else None)
+    with options.reporting() as reporting:
+        scores = scoring.evaluate_dataset(
+            settings, dataset, selection=wanted, run=run, answers=answers, reporting=reporting
+        )
+    _write(options, formats.evaluation(scores, style=_style(options)))
+    if missed := scoring.below_bars(scores, bars):
+        typer.echo("\n".join(missed), err=True)
+        raise typer.Exit(EXIT_CHECK_FAILED)
+
+
+@verb(example="rag compare bm25.trec hybrid.trec --dataset scifact/")
+def compare(
+    options: Options,
+    run_a: Annotated[Path, typer.Argument(help="A TREC run, or the .jsonl that rag eval --answers wrote.")],
+    run_b: Annotated[Path, typer.Argument(help="The other.")],
+    dataset: Annotated[Path | None, typer.Option("--dataset", help="The gold of two runs.")] = None,
+    split: Split = None,
+    qrels: QrelsFile = None,
+    measure: Measure = None,
+    most: Annotated[int, typer.Option("--most", min=0, help="How many questions that moved to show.")] = 10,
+) -> None:
+    """Compare two runs or two sets of scored answers.
+
+    Differences are paired by question; p is from a randomisation test, corrected for the number of measures.
+    """
+    from rag import formats, scoring
+
+    wanted = scoring.Selection(split=split, qrels=qrels)
+    found = scoring.compare(run_a, run_b, dataset=dataset, selection=wanted, measure=measure, most=most)
+    _write(options, formats.comparison(found, style=_style(options)))
+
+
+@verb(example="rag sweep grid.yaml questions.jsonl --measure right")
+def sweep(
+    options: Options,
+    grid: Annotated[Path, typer.Argument(help="YAML: settings, each with the values to try.")],
+    dataset: Dataset,
+    split: Split = None,
+    qrels: QrelsFile = None,
+    limit: Limit = None,
+    measure: Measure = None,
+) -> None:
+    """Try every combination of some settings on questions with gold.
+
+    Uses the dev split if there are splits. The table says of each combination whether the best is really better.
+    """
+    from rag import formats, scoring
+
+    wanted = scoring.Selection(split=split, qrels=qrels, limit=limit)
+    with options.reporting() as reporting:
+        found = scoring.sweep(options.settings(), grid, dataset, selection=wanted, measure=measure, reporting=reporting)
+    _write(options, formats.sweep(found, style=_style(options)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -261,10 +430,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         typer.echo(error_text(error), err=True)
         return EXIT_FAILED
-    except BrokenPipeError:
-        # The reader of our output is gone (`rag show … | head`); nothing is left to say, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception:  # noqa: BLE001  # the boundary: whatever arrives here is our bug
         typer.echo(_crash_report(), err=True)
         return EXIT_BUG
@@ -283,6 +448,19 @@ def _crash_report() -> str:
     with tempfile.NamedTemporaryFile("w", prefix="rag-crash-", suffix=".txt", delete=False, encoding="utf-8") as file:
         traceback.print_exc(file=file)
     return f"error: this is a bug in rag; the traceback is in {file.name}\nhint:  report it with that file"
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does: at once, and with what was done kept."""
+    if threading.current_thread() is not threading.main_thread():  # only there may handlers be set
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _configure_logging(*, verbose: bool) -> None:
@@ -330,13 +508,17 @@ def _style(options: Options) -> "Style":
     from rag.formats import Style
 
     terminal = options.output is None and sys.stdout.isatty()
-    plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     return Style(
         format=options.written_as,
         width=shutil.get_terminal_size().columns,
         color=terminal and not plain,
         terminal=terminal,
     )
+
+
+def _emit(line: str) -> None:
+    typer.echo(line, nl=False)
 
 
 def _write(options: Options, text: str) -> None:

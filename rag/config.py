@@ -75,10 +75,18 @@ class Retrieval:
 
 
 @dataclass(frozen=True, slots=True)
+class Reader:
+    """The model that reads passages and points at the answer."""
+
+    model: str = setting("shipped", about="shipped: the one that comes with rag; none: compare instead; or a folder")
+    passages: int = setting(6, low=1, high=100, about="of the passages found, how many are read")
+    sentences: int = setting(12, low=1, high=200, about="of their sentences, how many are read again by themselves")
+
+
+@dataclass(frozen=True, slots=True)
 class Answering:
     """How an answer is made of the passages."""
 
-    answerer: Literal["quotes"] = setting("quotes", about="quotes: the articles' own sentences")
     max_sentences: int = setting(4, low=1, high=20, about="longest answer")
     share: float = setting(0.6, low=0, high=1, about="a further sentence needs this share of the best one's score")
     min_confidence: float = setting(0.5, low=0, high=1, about="below it, the articles are said not to hold the answer")
@@ -113,6 +121,7 @@ class Config:
     encoder: Encoder = field(default_factory=Encoder)
     passages: Passages = field(default_factory=Passages)
     retrieval: Retrieval = field(default_factory=Retrieval)
+    reader: Reader = field(default_factory=Reader)
     answer: Answering = field(default_factory=Answering)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     folders: Mapping[str, Path] = field(default_factory=dict, compare=False, repr=False)

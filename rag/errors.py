@@ -3,13 +3,16 @@
 RagError                    exit 1: the message says what happened, the hint what to type next
 ├── ConfigError             a setting that does not exist, or has a wrong value
 ├── ArticleError            a file that cannot be read as an article
+│   └── ArticleEmpty        one that holds no text, or nothing but a page's furniture
 ├── DuplicateArticle        two articles with one id
 ├── ArticleMissing          an id, passage or slice that the index does not hold
 ├── IndexMissing            no index in the folder
 ├── IndexBroken             an index that fails its own manifest, or was built with other settings
 ├── ModelMissing            a model that is in no folder, package or cache
 ├── ModelBroken             a model that is there but cannot be loaded or exported
-└── QuestionError           an empty question, or a question set that cannot be read
+├── QuestionError           an empty question, or a question set that cannot be read
+├── AnswersError            an answer file that cannot be read or written
+└── ReportError             a report that cannot be drawn, for what draws it is not installed
 """
 
 
@@ -28,6 +31,10 @@ class ConfigError(RagError):
 
 class ArticleError(RagError):
     """A file that cannot be read as an article."""
+
+
+class ArticleEmpty(ArticleError):
+    """A file without any text of its own."""
 
 
 class DuplicateArticle(RagError):
@@ -56,3 +63,11 @@ class ModelBroken(RagError):
 
 class QuestionError(RagError):
     """An empty question, or a question set that cannot be read."""
+
+
+class AnswersError(RagError):
+    """An answer file that cannot be read or written."""
+
+
+class ReportError(RagError):
+    """A report that cannot be drawn, for what draws it is not installed."""

@@ -11,10 +11,18 @@ from rag.records import Answer
 
 if TYPE_CHECKING:
     from rag.config import Setting
-    from rag.index import BuildReport
-    from rag.pipeline import Asked, Found, Slice, Status
+    from rag.doctor import Examination
+    from rag.evaluation.compare import Comparison
+    from rag.evaluation.evaluate import Evaluation
+    from rag.evaluation.sweep import Sweep
+    from rag.index import Manifest
+    from rag.index.build import BuildReport
+    from rag.pipeline import Asked, Found, RolledBack, Slice, Status
+    from rag.verify import Verification
 
 _JSON, _MARKDOWN = "json", "markdown"
+CELL_CHARACTERS = 44
+EXPLAINED_ROWS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +85,43 @@ def build_report(report: BuildReport, *, dry_run: bool, style: Style) -> str:
         return render.to_json({"schema": "rag.index/1", "dry_run": dry_run, **asdict(report)})
     names = ("added", "changed", "removed")
     listed = [f"{name:<8} {render.escape(article)}" for name in names for article in getattr(report, name)]
-    failed = [f"failed   {render.escape(failure.path)}: {render.escape(failure.reason)}" for failure in report.failed]
-    counts = ", ".join(f"{len(getattr(report, name))} {name}" for name in (*names, "unchanged", "failed"))
+    copies = [
+        f"copy     {render.escape(copy.article)}: {'the same' if copy.exact else 'nearly the same'} text as "
+        f"{render.escape(copy.of)}"
+        for copy in report.duplicates
+    ]
+    without = [
+        f"{name:<8} {render.escape(failure.path)}: {render.escape(failure.reason)}"
+        for name in ("empty", "failed")
+        for failure in getattr(report, name)
+    ]
+    told = [*names, "unchanged", "failed", *(name for name in ("empty", "duplicates") if getattr(report, name))]
+    counts = ", ".join(f"{len(getattr(report, name))} {name}" for name in told)
     if dry_run:
-        return "\n".join([*listed, *failed, f"would be: {counts}"])
-    total = f"{report.articles} articles in {report.passages} passages, {report.encoded} encoded"
-    return "\n".join([*failed, f"{total} ({counts})"])
+        return "\n".join([*listed, *without, f"would be: {counts}"])
+    resumed = f", {report.resumed} taken from an interrupted build" if report.resumed else ""
+    total = f"{report.articles} articles in {report.passages} passages, {report.encoded} encoded{resumed}"
+    return "\n".join([*copies, *without, f"{total} ({counts})"])
+
+
+def rolled_back(done: RolledBack, *, style: Style) -> str:
+    """Return which generation is current again."""
+    manifest = done.manifest
+    facts = {"generation": done.folder.name, "replaced": done.replaced, "index": manifest.content}
+    if style.format == _JSON:
+        return render.to_json({"schema": "rag.rollback/1", **facts, "built": manifest.built})
+    return f"back from generation {done.replaced} to {done.folder.name}: {_generation(manifest)}"
+
+
+def examination(found: Examination, *, style: Style) -> str:
+    """Return what was looked at and how it stands, with the command that mends each thing that is wrong."""
+    if style.format == _JSON:
+        return render.to_json({"schema": "rag.doctor/1", "sound": found.sound, **asdict(found)})
+    rows = [[check.state, check.name, check.detail] for check in found.checks]
+    fixes = [f"{check.name}: {check.fix}" for check in found.checks if check.fix is not None]
+    safe = render.markdown if style.format == _MARKDOWN else render.escape
+    table = _tabled("", ("", "check", "detail"), rows, style=style)
+    return "\n".join([table, *(["", *(f"fix  {safe(fix)}" for fix in fixes)] if fixes else [])])
 
 
 def status(state: Status, *, style: Style) -> str:
@@ -102,19 +141,88 @@ def status(state: Status, *, style: Style) -> str:
                 "metric": manifest.metric,
                 "roots": list(manifest.roots),
                 "failed": [dict(failed) for failed in manifest.failed],
+                "empty": [dict(empty) for empty in manifest.empty],
                 "items": [dict(item) for item in state.articles],
             }
         )
     lines = [
-        f"{manifest.articles} articles in {manifest.passages} passages, built {manifest.built}",
+        _generation(manifest),
         f"index    {render.escape(str(state.folder))}",
         f"content  {manifest.content[:16]}",
         f"encoder  {render.escape(manifest.encoder.name)} ({manifest.encoder.revision[:12]})",
+        *(f"empty    {render.escape(f['path'])}: {render.escape(f['reason'])}" for f in manifest.empty),
         *(f"failed   {render.escape(f['path'])}: {render.escape(f['reason'])}" for f in manifest.failed),
     ]
     columns = ("id", "title", "source", "published", "passages")
-    rows = [[item[name] for name in columns] for item in state.articles]
+    rows = [[item[name] if name == "id" else _shortened(item[name]) for name in columns] for item in state.articles]
     return _tabled("\n".join(lines), columns, rows, style=style, right=(4,))
+
+
+def verification(found: Verification, *, style: Style) -> str:
+    """Return what an answer file was checked for, and what of it does not hold."""
+    if style.format == _JSON:
+        return render.to_json({"schema": "rag.verify/1", "holds": found.holds, **asdict(found)})
+    lines = []
+    for failure in found.failures:
+        name = "" if failure.id is None else f" ({failure.id})"
+        marker = "" if failure.marker is None else f" [{failure.marker}]"
+        lines.append(render.escape(f"line {failure.line}{name}{marker}: {failure.problem}").replace("\n", "\\n"))
+    lines += [f"note: {render.escape(note)}" for note in found.notes]
+    counts = f"{_counted(found.answers, 'answer')} with {_counted(found.citations, 'citation')} checked"
+    lines.append(f"{counts}: {_counted(len(found.failures), 'failure') if found.failures else 'all hold'}")
+    return "\n".join(f"- {render.markdown(line)}" if style.format == _MARKDOWN else line for line in lines)
+
+
+def evaluation(scores: Evaluation, *, style: Style) -> str:
+    """Return the measures of a dataset, by group where groups were asked for, with the confidence and the times."""
+    from rag.evaluation import tables
+
+    if style.format == _JSON:
+        return render.to_json(tables.evaluation_record(scores))
+    head = f"{scores.dataset}: {len(scores.results)} questions; means with 95 % bootstrap intervals"
+    if style.format != _MARKDOWN:
+        head = render.escape(head)
+    rows = tables.measure_rows(scores.measures) + tables.confidence_rows(scores)
+    parts = [_tabled(head, tables.MEASURE_COLUMNS, rows, style=style, right=(1, 2, 3))]
+    if scores.groups:
+        grouped = tables.group_rows(scores.groups)
+        parts.append(_tabled("", tables.GROUP_COLUMNS, grouped, style=style, right=(2, 3, 4)))
+    if scores.confidence is not None:
+        bins = tables.bin_rows(scores.confidence.bins)
+        parts.append(_tabled("", tables.BIN_COLUMNS, bins, style=style, right=(0, 1, 2)))
+    parts.append(_tabled("", tables.TIME_COLUMNS, tables.time_rows(scores), style=style, right=(1, 2)))
+    return "\n\n".join(parts)
+
+
+def comparison(found: Comparison, *, style: Style) -> str:
+    """Return what two sides differ in, and the questions that moved most, side by side."""
+    from rag.evaluation import tables
+
+    if style.format == _JSON:
+        return render.to_json(tables.comparison_record(found))
+    safe = render.markdown if style.format == _MARKDOWN else render.escape
+    head = [f"A  {found.a}", f"B  {found.b}", f"{found.topics} questions in both"]
+    head += [f"{len(found.unpaired)} only in one of them"] if found.unpaired else []
+    above = "\n".join(safe(line) for line in head)
+    rows = tables.difference_rows(found)
+    parts = [_tabled(above, tables.DIFFERENCE_COLUMNS, rows, style=style, right=range(1, 7))]
+    for about, shown_a, shown_b in tables.moved_lines(found):
+        lines = [about, f"  A  {shown_a}", f"  B  {shown_b}"]
+        parts.append("\n".join(safe(" ".join(line.split("\n"))) for line in lines))
+    return "\n\n".join(parts)
+
+
+def sweep(found: Sweep, *, style: Style) -> str:
+    """Return the combinations of a grid, best first, and whether the best is better than each by more than chance."""
+    from rag.evaluation import tables
+
+    if style.format == _JSON:
+        return render.to_json(tables.sweep_record(found))
+    columns, rows = tables.sweep_rows(found)
+    head = f"{found.dataset}: {found.questions} questions, {len(found.rows)} combinations, best first"
+    right = range(len(columns) - 5, len(columns))
+    safe = head if style.format == _MARKDOWN else render.escape(head)
+    return _tabled(safe, columns, rows, style=style, right=right)
 
 
 def settings(found: Sequence[Setting], *, style: Style) -> str:
@@ -135,6 +243,7 @@ def _explained(found: Found) -> Iterable[dict[str, object]]:
 
 def _explain_table(found: Found, *, color: bool = False) -> str:
     headers = ("passage", "rank", "fused", "meaning", "", "words", "", "dropped")
+    explained = list(_explained(found))
     rows = [
         [
             row["id"],
@@ -146,22 +255,36 @@ def _explain_table(found: Found, *, color: bool = False) -> str:
             _place(row["lexical_rank"]),
             row["dropped"],
         ]
-        for row in _explained(found)
+        for row in explained[:EXPLAINED_ROWS]
     ]
-    return render.table(headers, rows, right=(1, 2, 3, 4, 5, 6), color=color)
+    table = render.table(headers, rows, right=(1, 2, 3, 4, 5, 6), color=color)
+    rest = len(explained) - EXPLAINED_ROWS
+    return f"{table}\nand {rest} more; --json has them all" if rest > 0 else table
 
 
 def _tabled(
     above: str, headers: Sequence[str], rows: Sequence[Sequence[object]], *, style: Style, right: Sequence[int] = ()
 ) -> str:
     if style.format == _MARKDOWN:
-        lines = [headers, ["---"] * len(headers), *rows]
-        body = "\n".join(
-            "| " + " | ".join(render.markdown("" if v is None else str(v)) for v in row) + " |" for row in lines
-        )
+        lines = [[render.markdown("" if cell is None else str(cell)) for cell in row] for row in (headers, *rows)]
+        ruled = [lines[0], ["---"] * len(headers), *lines[1:]]
+        body = "\n".join(f"| {' | '.join(row)} |" for row in ruled)
     else:
         body = render.table(headers, rows, right=right, color=style.color)
     return f"{above}\n\n{body}" if above else body
+
+
+def _generation(manifest: Manifest) -> str:
+    return f"{manifest.articles} articles in {manifest.passages} passages, built {manifest.built}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _shortened(value: object) -> object:
+    """Return a cell of a table; a long title would push the other columns off the screen."""
+    return f"{value[: CELL_CHARACTERS - 1]}…" if isinstance(value, str) and len(value) > CELL_CHARACTERS else value
 
 
 def _number(value: object) -> str:

@@ -2,38 +2,57 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from rag import __version__
 from rag.errors import ArticleMissing, ConfigError, IndexBroken, IndexMissing, QuestionError
 from rag.index import ArticleFilter
 from rag.index.store import date_range
 from rag.records import Answer, Answerer, Article
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from rag.answering import Judge
     from rag.config import Config
-    from rag.index import BuildReport, Index, Manifest
-    from rag.index.build import BuildSettings, Progress
+    from rag.doctor import Examination
+    from rag.index import Index, Manifest
+    from rag.index.build import BuildReport, BuildSettings, Progress
     from rag.models.encoder import Encoder
     from rag.retrieval import Ranking
+    from rag.verify import Verification
 
 Notify = Callable[[str], None]
+
+# These change no answer beside what the index's content hash tells.
+_WITHOUT_EFFECT = frozenset({"articles", "index", "threads"})
+_REMEMBERED_VECTORS = 65_536  # at 384 dimensions, 100 MB
 
 
 @dataclass(frozen=True, slots=True)
 class Reporting:
-    """Where a long piece of work tells how far it is: `notify` a line, `progress` a stage with its counts."""
+    """Where a long piece of work tells how far it is: `notify` a line, `progress` a stage with its counts.
+
+    `note` is told, before `progress`, what came of the steps that are done.
+    """
 
     notify: Notify = lambda _line: None
     progress: Progress = lambda _stage, _done, _total: None
+    note: Notify = lambda _text: None
 
 
 SILENT = Reporting()
+_NOTHING_PASSES = "no article passes the filter; rag status lists their sources and dates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +76,15 @@ class Status:
     folder: Path
     manifest: Manifest
     articles: tuple[Mapping[str, object], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """The generation that is current again, and the name of the one that it replaces."""
+
+    replaced: str
+    folder: Path
+    manifest: Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +113,13 @@ def index_articles(
     add: bool = False,
     rebuild: bool = False,
     dry_run: bool = False,
+    keep: int | None = None,
     reporting: Reporting = SILENT,
     encoder: Encoder | None = None,
 ) -> BuildReport:
     """Bring the index up to date with the articles under `paths`, or under those that the settings name."""
-    from rag.index import build_index, plan_build
+    from rag.index.build import build_index, plan_build
+    from rag.index.generations import KEPT
 
     roots = list(paths) or _configured_articles(config)
     if dry_run:
@@ -97,11 +127,32 @@ def index_articles(
     return build_index(
         roots,
         index=config.index_folder(),
-        encoder=encoder or _encoder(config, reporting.notify),
+        encoder=encoder or encoder_of(config, reporting.notify),
         settings=_build_settings(config),
         add=add,
         rebuild=rebuild,
         progress=reporting.progress,
+        keep=KEPT if keep is None else keep,
+    )
+
+
+def roll_back(config: Config) -> RolledBack:
+    """Go back to the generation before the current one."""
+    from rag.index.generations import roll_back as switch_back
+
+    replaced, folder, manifest = switch_back(config.index_folder())
+    return RolledBack(replaced, folder, manifest)
+
+
+def doctor(config: Config) -> Examination:
+    """Return what could keep this installation from answering."""
+    from rag.doctor import examine
+
+    return examine(
+        index=config.index_folder(),
+        encoder=config.encoder.model,
+        reader=_reader_folder(config),
+        threads=config.threads,
     )
 
 
@@ -129,12 +180,13 @@ def show(config: Config, target: str, *, at: tuple[int, int] | None = None) -> S
     from rag.index.generations import open_store
 
     _, store = open_store(config.index_folder())
-    article_id, ordinal = _split_target(target, store.article_ids())
-    article = store.article(article_id)
-    start, end = 0, len(article.text)
-    if ordinal is not None:
-        passage = store.passage(article_id, ordinal)
-        start, end = passage.start, passage.end
+    with closing(store):
+        article_id, ordinal = _split_target(target, store.article_ids())
+        article = store.article(article_id)
+        start, end = 0, len(article.text)
+        if ordinal is not None:
+            passage = store.passage(article_id, ordinal)
+            start, end = passage.start, passage.end
     if at is not None:
         start, end = at
         if not 0 <= start < end <= len(article.text):
@@ -145,12 +197,40 @@ def show(config: Config, target: str, *, at: tuple[int, int] | None = None) -> S
     return Slice(article, start, end)
 
 
+def verify(config: Config, answers: Path) -> Verification:
+    """Return what holds of an answer file, and what does not; needs no model."""
+    from rag.verify import verify_answers
+
+    return verify_answers(answers, index=config.index_folder())
+
+
 def status(config: Config) -> Status:
     """Return what is indexed."""
     from rag.index.generations import current_folder, open_store
 
     manifest, store = open_store(config.index_folder())
-    return Status(current_folder(config.index_folder()), manifest, tuple(store.outline()))
+    with closing(store):
+        return Status(current_folder(config.index_folder()), manifest, tuple(store.outline()))
+
+
+def encoder_of(config: Config, notify: Notify) -> Encoder:
+    """Return the encoder that the settings name."""
+    from rag.models.encoder import load_encoder
+
+    section = config.encoder
+    return load_encoder(
+        section.model,
+        query_prompt=section.query_prompt,
+        passage_prompt=section.passage_prompt,
+        max_tokens=section.max_tokens,
+        threads=config.threads,
+        notify=notify,
+    )
+
+
+def index_facts(config: Config, encoder: Encoder) -> dict[str, object]:
+    """Return what decides, beside the articles, what an index holds."""
+    return _build_settings(config).described(encoder.fingerprint)
 
 
 class Engine:
@@ -181,12 +261,32 @@ class Engine:
     @cached_property
     def encoder(self) -> Encoder:
         """Return the encoder that the settings name."""
-        return _encoder(self.config, self.reporting.notify)
+        return encoder_of(self.config, self.reporting.notify)
 
     @cached_property
     def judge(self) -> Judge:
         """Return what decides which sentences answer."""
         return self._make_judge()
+
+    @cached_property
+    def _query_vector(self) -> Callable[[str], NDArray[np.float32]]:
+        return functools.lru_cache(maxsize=1)(lambda question: self.encoder.encode_queries([question])[0])
+
+    def stamp(self, wanted: ArticleFilter | None) -> dict[str, str]:
+        """Return what an answer depends on beside its question: the index's content, and a hash of the settings.
+
+        Raises:
+            ConfigError: the filter names a date that is none.
+        """
+        settings = {s.key: s.value for s in self.config.settings() if s.key not in _WITHOUT_EFFECT}
+        facts = {
+            "version": __version__,
+            "settings": settings,
+            "filter": asdict(_checked(wanted)) if wanted else None,
+            "answerer": [self.judge.name, self.judge.model, self.judge.revision],
+        }
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
+        return {"index": self.index.manifest.content, "settings": digest[:16]}
 
     def search(self, query: str, *, wanted: ArticleFilter | None = None) -> Found:
         """Return the ranked passages for a query."""
@@ -208,7 +308,7 @@ class Engine:
             max_sentences=self.config.answer.max_sentences,
             share=self.config.answer.share,
         )
-        quoted = quote_answer(analyse(question), verdict, settings=settings)
+        quoted = quote_answer(analyse(question), verdict, settings=settings, copies=self.index.store.copies)
         answered = time.perf_counter()
         answer = Answer(
             question=question,
@@ -218,7 +318,7 @@ class Engine:
             citations=quoted.citations,
             hits=found.ranking.hits,
             confidence=verdict.confidence,
-            reason=quoted.reason,
+            reason=_NOTHING_PASSES if wanted and not found.ranking.hits else quoted.reason,
             answerer=Answerer(self.judge.name, self.judge.model, self.judge.revision),
             index=found.index,
             timings_ms={
@@ -243,9 +343,7 @@ class Engine:
             duplicate_similarity=section.duplicate_similarity,
         )
         allowed = index.store.allowed(_checked(wanted), size=index.manifest.passages) if wanted else None
-        return retrieve(
-            self.encoder.encode_queries([query])[0], terms(query), index=index, settings=settings, allowed=allowed
-        )
+        return retrieve(self._query_vector(query), terms(query), index=index, settings=settings, allowed=allowed)
 
     def _open_index(self) -> Index:
         from rag.index import open_index
@@ -267,15 +365,35 @@ class Engine:
         return index
 
     def _make_judge(self) -> Judge:
-        from rag.answering import SimilarityJudge
+        from rag.answering import ReaderJudge, SimilarityJudge
+
+        folder = _reader_folder(self.config)
+        if folder is not None:
+            from rag.models.reader import Reader
+
+            return ReaderJudge(
+                Reader(folder, threads=self.config.threads),
+                rarity=self.index.lexical.rarity,
+                passages=self.config.reader.passages,
+                sentences=self.config.reader.sentences,
+            )
 
         return SimilarityJudge(
             model=self.encoder.name,
             revision=self.encoder.revision,
-            encode_query=lambda question: self.encoder.encode_queries([question])[0],
-            encode_sentences=self.encoder.encode_passages,
+            encode_query=self._query_vector,
+            encode_sentences=_one_by_one(self.encoder.encode_passages),
             rarity=self.index.lexical.rarity,
         )
+
+
+def _reader_folder(config: Config) -> Path | None:
+    """Return the folder of the reading model; None if passages are to be compared instead."""
+    from rag.models.reader import SHIPPED
+
+    if config.reader.model == "none":
+        return None
+    return SHIPPED if config.reader.model == "shipped" else Path(config.reader.model).expanduser()
 
 
 def _configured_articles(config: Config) -> list[Path]:
@@ -294,18 +412,16 @@ def _near(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_absolute() and path.is_relative_to(Path.cwd()) else path
 
 
-def _encoder(config: Config, notify: Notify) -> Encoder:
-    from rag.models.encoder import load_encoder
+def _one_by_one(encode: Callable[[list[str]], NDArray[np.float32]]) -> Callable[[Sequence[str]], NDArray[np.float32]]:
+    """Return an encoder (n, dim) that takes each text by itself, and remembers its vector.
 
-    section = config.encoder
-    return load_encoder(
-        section.model,
-        query_prompt=section.query_prompt,
-        passage_prompt=section.passage_prompt,
-        max_tokens=section.max_tokens,
-        threads=config.threads,
-        notify=notify,
-    )
+    What a text is encoded with changes the last bits of its vector; by itself it always has the same, so that a
+    question gets the same answer alone and in a set, whose questions share many sentences.
+    """
+    import numpy as np
+
+    remembered = functools.lru_cache(maxsize=_REMEMBERED_VECTORS)(lambda text: encode([text])[0])
+    return lambda texts: np.stack([remembered(text) for text in texts]) if texts else encode([])
 
 
 def _build_settings(config: Config) -> BuildSettings:

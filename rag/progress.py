@@ -22,6 +22,7 @@ class StageProgress:
         self._started = time.monotonic()
         self._bar: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._note = ""
 
     def __enter__(self) -> Self:
         return self
@@ -34,15 +35,25 @@ class StageProgress:
 
     def notify(self, line: str) -> None:
         """Show a line of its own."""
-        if not self._quiet:
+        if self._quiet:
+            return
+        if self._bar is not None:
+            # Printed past the bar, a line would be drawn over.
+            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        else:
             print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one place that reports while work goes on
+
+    def note(self, text: str) -> None:
+        """Show a text beside the bar, from the next step on: what came of the steps that are done."""
+        self._note = text
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Show that `done` of `total` steps of a stage are done."""
         if self._quiet or total == 0:
             return
         if not self._terminal:
-            if done == total and time.monotonic() - self._started > _SHOWN_AFTER_S:
+            # What came of the steps is told by whoever noted it, bar or no bar.
+            if done == total and not self._note and time.monotonic() - self._started > _SHOWN_AFTER_S:
                 self.notify(f"{stage}: {done} of {total}")
             return
         if self._bar is None and time.monotonic() - self._started > _SHOWN_AFTER_S:
@@ -50,8 +61,8 @@ class StageProgress:
             self._bar.start()
         if self._bar is not None:
             if stage not in self._tasks:
-                self._tasks[stage] = self._bar.add_task(stage, total=total)
-            self._bar.update(self._tasks[stage], completed=done, total=total)
+                self._tasks[stage] = self._bar.add_task(stage, total=total, note=self._note)
+            self._bar.update(self._tasks[stage], completed=done, total=total, note=self._note)
 
 
 def _bar() -> Progress:
@@ -63,6 +74,7 @@ def _bar() -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
         console=Console(stderr=True),
         transient=True,
     )

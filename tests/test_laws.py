@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rag import formats
-from rag.config import Config
+from rag.config import Answering, Config, Reader
 from rag.formats import Style
 from rag.pipeline import Engine, index_articles, show
 from rag.records import Answer, Answerer, Article, Citation, Claim, Passage, Span
@@ -62,7 +62,7 @@ def asked(tmp_path_factory, word_encoder):
         for name, text in articles.items():
             (folder / "articles" / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / "articles" / name).write_text(f"# On {name}\n\n{text}\n", encoding="utf-8")
-        config = Config(folder=folder, articles=("articles",), **answer_settings)
+        config = Config(folder=folder, articles=("articles",), reader=READER, **answer_settings)
         index_articles(config, [], encoder=word_encoder)
         with Engine(config, encoder=word_encoder) as engine:
             return config, engine.ask(question)
@@ -74,6 +74,8 @@ def record_of(asked):
     return json.loads(formats.answer(asked, style=JSON))
 
 
+# Comparing needs no model; the laws are kept below whatever judges.
+READER = Reader(model="none")
 laws = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -118,8 +120,6 @@ def test_the_same_question_gives_the_same_bytes_but_for_the_timings(asked, word_
 
 
 def test_a_declined_question_still_shows_the_nearest_passages(asked):
-    from rag.config import Answering
-
     articles = {"a.md": "China banned seafood. Japan protested."}
     _, result = asked(articles, "Why did China ban seafood?", answer=Answering(min_confidence=1.0))
     record = record_of(result)

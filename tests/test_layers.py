@@ -19,16 +19,21 @@ ORDER = [
     "index",
     "retrieval",
     "answering",
+    "question_sets",
     "evaluation",
     "render",
+    "answer_files",
+    "verify",
+    "doctor",
     "progress",
     "pipeline",
     "batch",
+    "scoring",
     "formats",
     "cli",
 ]
 # Below pipeline everything takes plain values; formats shows the settings.
-CONFIG_READERS = {"pipeline", "formats", "cli"}
+CONFIG_READERS = {"pipeline", "scoring", "formats", "cli"}
 # Which modules may import a library; a folder stands for all modules in it.
 ONLY_IN = {
     "bm25s": {"index"},
@@ -39,6 +44,7 @@ ONLY_IN = {
     "lxml": {"articles"},
     "onnx": {"models"},
     "onnxruntime": {"models.runtime"},
+    "pypdfium2": {"articles"},
     "rich": {"progress", "render"},
     "safetensors": {"models"},
     "sentence_transformers": {"models"},
@@ -48,7 +54,7 @@ ONLY_IN = {
     "trafilatura": {"articles"},
     "transformers": {"models"},
     "typer": {"cli"},
-    "yaml": {"articles", "config"},
+    "yaml": {"articles", "config", "evaluation.sweep"},
 }
 OUTSIDE = {"__init__", "__main__"}
 

@@ -1,0 +1,109 @@
+"""Break the code that keeps each law of the answer record, one change at a time, and see a test turn red.
+
+    python tests/mutate_laws.py
+
+Each change is made in a copy of the package. Exits 1 when a change goes unnoticed, 2 when one does not fit the code.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+# The law, the file, what stands there, and what breaks it.
+MUTATIONS = [
+    ("every citation is marked in the answer", "answering/quoting.py", ' [{claim.citations[0]}]"', '"'),
+    (
+        "markers count from one without gaps",
+        "records.py",
+        "if markers != list(range(1, len(markers) + 1)):",
+        "if False:",
+    ),
+    (
+        "citations and claims belong together",
+        "records.py",
+        "for marker in claim.citations} != set(markers):",
+        "for marker in claim.citations} and False:",
+    ),
+    ("every claim has a citation", "records.py", "if not self.citations:", "if False:"),
+    (
+        "a quote is its slice of the article",
+        "records.py",
+        "article.text[span.start : span.end],",
+        "article.text[span.start : span.end - 1],",
+    ),
+    ("a quote starts where it says", "records.py", "start=span.start,", "start=span.start + 1,"),
+    ("a quote ends where it says", "records.py", "end=span.end,", "end=span.end + 1,"),
+    ("a quote stands on its line", "records.py", "return self.first_line + ", "return 1 + self.first_line + "),
+    (
+        "furniture is never quoted",
+        "records.py",
+        "if any(span.overlaps(trimming) for trimming in article.furniture):",
+        "if False:",
+    ),
+    (
+        "a citation lies inside the article",
+        "records.py",
+        "if not span.start < span.end <= len(article.text):",
+        "if False:",
+    ),
+    ("answered means claims", "records.py", "return bool(self.claims)", "return True"),
+    ("what is declined says why", "records.py", "if self.answered == (self.reason is not None):", "if False:"),
+    (
+        "the answer is the articles' own text",
+        "answering/quoting.py",
+        '_SPACE.sub(" ", citation.quote)',
+        '_SPACE.sub(" ", citation.quote).upper()',
+    ),
+    (
+        "a declined question shows the nearest passages",
+        "pipeline.py",
+        "hits=found.ranking.hits,",
+        "hits=found.ranking.hits if quoted.claims else (),",
+    ),
+    (
+        "the same question gives the same bytes",
+        "retrieval.py",
+        "order = np.lexsort((rows, -fused))",
+        "order = np.random.permutation(len(rows))",
+    ),
+]
+
+
+def notices(package: Path) -> bool:
+    """Tell whether the tests of the laws fail on a copy of the package."""
+    # -P: without it the working directory's package would be found before the copy.
+    options = ["-P", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    command = [sys.executable, *options, str(ROOT / "tests" / "test_laws.py")]
+    environment = os.environ | {"PYTHONPATH": str(package.parent)}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False).returncode == 1
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        package = Path(folder) / "rag"
+        shutil.copytree(ROOT / "rag", package, ignore=shutil.ignore_patterns("__pycache__", "weights"))
+        if notices(package):
+            print("the tests fail before anything is changed")
+            return 2
+        unnoticed = 0
+        for law, name, old, new in MUTATIONS:
+            file = package / name
+            whole = file.read_text(encoding="utf-8")
+            if whole.count(old) != 1:
+                print(f"does not fit  {law}: {name} has {whole.count(old)} times {old!r}")
+                return 2
+            file.write_text(whole.replace(old, new), encoding="utf-8")
+            noticed = notices(package)
+            file.write_text(whole, encoding="utf-8")
+            unnoticed += not noticed
+            print(f"{'red' if noticed else 'UNNOTICED':<9} {law}", flush=True)
+        print(f"{len(MUTATIONS) - unnoticed} of {len(MUTATIONS)} changes were noticed")
+        return 1 if unnoticed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
