@@ -5,6 +5,7 @@ import functools
 import inspect
 import logging
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -167,7 +168,10 @@ def verb(*, example: str) -> Callable[[Callable[..., None]], Callable[..., None]
 def index(
     options: Options,
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Files and folders; default: articles of config.yaml.")
+        list[Path] | None,
+        typer.Argument(
+            help="Files and folders (.txt .md .html .pdf .docx .epub .jsonl .csv); default: articles of config.yaml."
+        ),
     ] = None,
     add: Annotated[bool, typer.Option("--add", help="Keep what is indexed besides.")] = False,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Use nothing of the present index again.")] = False,
@@ -352,6 +356,7 @@ def eval_(
     no_answers: NoAnswers = False,
     run: Annotated[Path | None, typer.Option("--run", help="Write the rankings as a TREC run, by article.")] = None,
     answers: Annotated[Path | None, typer.Option("--answers", help="Write the scored answers, as .jsonl.")] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write charts and questions as one .html.")] = None,
     fail_under: Annotated[
         list[str] | None, typer.Option("--fail-under", metavar="MEASURE=NUMBER", help="Exit with 5 below this mean.")
     ] = None,
@@ -367,7 +372,14 @@ def eval_(
     wanted = scoring.Selection(split=split, qrels=qrels, limit=limit, by=by, answers=False if no_answers else None)
     with options.reporting() as reporting:
         scores = scoring.evaluate_dataset(
-            settings, dataset, selection=wanted, run=run, answers=answers, reporting=reporting
+            settings,
+            dataset,
+            selection=wanted,
+            run=run,
+            answers=answers,
+            report=report,
+            command=shlex.join(["rag", *sys.argv[1:]]),
+            reporting=reporting,
         )
     _write(options, formats.evaluation(scores, style=_style(options)))
     if missed := scoring.below_bars(scores, bars):

@@ -88,8 +88,8 @@ class Answering:
     """How an answer is made of the passages."""
 
     max_sentences: int = setting(4, low=1, high=20, about="longest answer")
-    share: float = setting(0.6, low=0, high=1, about="a further sentence needs this share of the best one's score")
-    min_confidence: float = setting(0.5, low=0, high=1, about="below it, the articles are said not to hold the answer")
+    share: float = setting(0.5, low=0, high=1, about="a further sentence needs this share of the best one's score")
+    min_confidence: float = setting(0.237, low=0, high=1, about="below it, the articles do not hold the answer")
 
 
 @dataclass(frozen=True, slots=True)

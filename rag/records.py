@@ -30,7 +30,7 @@ class Article:
     """A document that the user owns, as it is indexed.
 
     `furniture` are the sorted, disjoint slices of `text` that are a web page's trimmings: indexed by nobody, quoted by
-    nobody. `origins` says where each metadata field came from ("front matter", "html", "text", "file name").
+    nobody. `origins` says where each metadata field came from: "front matter", "row", "html", "text", "file name" ….
     `first_line` is the line of the file on which `text` begins, counted from 1.
     """
 

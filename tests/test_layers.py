@@ -42,6 +42,7 @@ ONLY_IN = {
     "faiss": {"index"},
     "ir_measures": {"evaluation"},
     "lxml": {"articles"},
+    "matplotlib": {"evaluation.charts"},
     "onnx": {"models"},
     "onnxruntime": {"models.runtime"},
     "pypdfium2": {"articles"},

@@ -65,7 +65,7 @@ def questions(tmp_path):
 @pytest.fixture
 def scored(config, questions, word_encoder):
     def score(dataset=questions, config=config, **options):
-        files = {name: options.pop(name, None) for name in ("run", "answers")}
+        files = {name: options.pop(name, None) for name in ("run", "answers", "report")}
         selection = Selection(**{"by": None, **options, "answers": options.get("scored_answers")})
         return evaluate_dataset(config, dataset, selection=selection, encoder=word_encoder, **files)
 
@@ -126,6 +126,14 @@ def test_scored_answers_are_answer_records_with_gold_and_measures(scored, tmp_pa
     assert ARTICLES["bridge.md"][start:end] == "The old bridge opened in 1999." == gold["evidence"][0]["quote"]
     assert records[0]["measures"]["nDCG@10"] == 1
     assert records[0]["ranking"][0]["article"] == "bridge.md"
+
+
+def test_a_report_shows_every_question_and_where_it_came_from(scored, tmp_path):
+    pytest.importorskip("matplotlib")
+    scored(report=tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert all(row["question"] in page for row in QUESTIONS)
+    assert "reader.model" in page
 
 
 def test_groups_are_the_values_of_a_key_or_of_the_gold_articles(scored):

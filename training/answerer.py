@@ -24,7 +24,7 @@ from sklearn.linear_model import LogisticRegression
 
 from rag.answering import ReaderJudge, Reading
 from rag.answering.judging import Logistic
-from rag.answering.reading import Candidate, DecisionFeatures, PassageFeatures, SentenceFeatures, decide
+from rag.answering.reading import Candidate, DecisionFeatures, PassageFeatures, SentenceFeatures
 from rag.config import Config, load_config
 from rag.pipeline import Engine, Reporting, index_articles
 from training.examples import pick_share
@@ -195,13 +195,16 @@ def fit_sentences(sets: Sequence[Sequence[Judged | ReadAgain]]) -> Logistic:
     return fit(np.array(features), np.array(labels), np.array(weights))
 
 
-def decide_all(rows: Sequence[ReadAgain], *, sentence: Logistic) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def decide_all(
+    engine: Engine, rows: Sequence[ReadAgain], *, sentence: Logistic
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return the decision features (n, d) of each question's best sentence, and whether that sentence is right (n,)."""
+    judge = reader_judge(engine)
     features, labels = [], []
     for row in rows:
         scores = [sentence.log_odds(astuple(one)) for one in row.features]
         best = int(np.argmax(scores))
-        decided = decide(row.asked.question, row.candidates[best], row.features[best], best=scores[best])
+        decided = judge.decision(row.asked.question, row.candidates[best], row.features[best])
         features.append(astuple(decided))
         labels.append(row.right[best])
     return np.array(features), np.array(labels)
@@ -265,9 +268,12 @@ def main() -> None:
             shortlist = fit_sentences([judged, dev])
             judged_again = list(read_again(held_engine, judged, shortlist=shortlist))
             dev_again = list(read_again(seeds_engine, dev, shortlist=shortlist))
-    sentence = fit_sentences([judged_again, dev_again])
+            sentence = fit_sentences([judged_again, dev_again])
+            decided = {
+                "held_out": decide_all(held_engine, judged_again, sentence=sentence),
+                "seeds_dev": decide_all(seeds_engine, dev_again, sentence=sentence),
+            }
     sets = {"held_out": judged_again, "seeds_dev": dev_again}
-    decided = {name: decide_all(rows, sentence=sentence) for name, rows in sets.items()}
     decision = fit(
         np.concatenate([features for features, _ in decided.values()]),
         np.concatenate([right for _, right in decided.values()]),

@@ -211,6 +211,13 @@ def fit_combination(scores: DevScores) -> Combination:
     return Combination(weights=plain.weights, bias=plain.bias, threshold=float((edges[best] + edges[best + 1]) / 2))
 
 
+def read_combination(path: Path) -> Combination:
+    """Return the combination that training.export fitted on the dev split and wrote to the model's config."""
+    written = json.loads(path.read_text(encoding="utf-8"))["answerability"]
+    first, second, third = written["weights"]
+    return Combination(weights=(first, second, third), bias=written["bias"], threshold=written["threshold"])
+
+
 def compare_combinations(scores: DevScores, *, seed: int = 13) -> dict[str, Figure]:
     """Return the AUROC on held-out halves of the dev questions for each choice of features."""
     rows = np.flatnonzero(scores.answerable >= 0)
@@ -497,7 +504,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--examples", type=Path, required=True, help="folder that training.prepare wrote, for its dev split"
     )
-    parser.add_argument("--model", type=Path, required=True, help="an exported model, tokenizer.json beside it")
+    parser.add_argument(
+        "--model", type=Path, required=True, help="an exported model, its config and tokenizer beside it"
+    )
     parser.add_argument("--out", type=Path, required=True, help="the JSON file that the figures are written to")
     parser.add_argument("--encoder", type=Path, help="folder of all-MiniLM-L6-v2, for the cosine baseline")
     parser.add_argument("--limit", type=int, default=0, help="ask only so many questions of the SQuAD half; 0 asks all")
@@ -510,13 +519,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scorer = OnnxScorer(options.model, threads=options.threads)
     embed = make_embedder(options.encoder, tokenizer=tokenizer) if options.encoder else None
     began = time.monotonic()
-    scores = score_dev(scorer, dev=TokenisedExamples.load(options.examples / "dev.npz"))
-    combination = fit_combination(scores)
+    combination = read_combination(options.model.with_name("config.json"))
     figures: dict[str, object] = {"model": options.model.name, "combination": combination}
     squad = options.data / EVALUATION_FILES[0]
     reading = options.data / "reading"
     steps: dict[str, Callable[[], dict[str, object]]] = {
-        "dev": lambda: evaluate_dev(scores, combination=combination),
+        "dev": lambda: evaluate_dev(
+            score_dev(scorer, dev=TokenisedExamples.load(options.examples / "dev.npz")), combination=combination
+        ),
         "squad": lambda: evaluate_squad(
             scorer, tokenizer=tokenizer, path=squad, combination=combination, limit=options.limit
         ),

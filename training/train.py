@@ -226,14 +226,11 @@ def train(
     encoder: Path,
     out: Path,
     settings: Settings,
-    start: Path | None = None,
     workers: int = 1,
     threads: int = 1,
     checkpoint_every: int = 100,
 ) -> None:
     """Train and leave `last.pt` (to resume from) and, at the end, `final.pt` in `out`.
-
-    `start` is the folder of a finished run whose averaged weights a second stage begins with.
 
     `workers` replicas share the batches of a step between them, each with `threads` threads. On few cores that others
     use too, two workers of one thread are faster than one of two: no operation waits for the slower core. Which worker
@@ -241,8 +238,6 @@ def train(
     """
     torch.manual_seed(settings.seed)
     model = ReaderModel(load_body(encoder))
-    if start is not None:
-        model.load_state_dict(torch.load(start / "final.pt", weights_only=True)["weights"]["average"], strict=False)
     model.body.bfloat16()
     model.train()
     weights = MasterWeights(model, settings)
@@ -311,7 +306,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--examples", type=Path, required=True, help="folder that training.prepare wrote")
     parser.add_argument("--encoder", type=Path, required=True, help="folder of all-MiniLM-L6-v2")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run: checkpoints and settings")
-    parser.add_argument("--start", type=Path, help="folder of a finished run to go on from, for a second stage")
     parser.add_argument("--workers", type=int, default=2, help="replicas that share the batches of a step")
     parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch for each worker")
     for name, value in asdict(defaults).items():
@@ -321,8 +315,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = Settings(**{name: getattr(options, name) for name in asdict(defaults)})
     examples = select_examples(TokenisedExamples.load(options.examples / "train.npz"), without=settings.without)
     train(
-        examples, encoder=options.encoder, out=options.out, settings=settings, start=options.start,
-        workers=options.workers, threads=options.threads,
+        examples, encoder=options.encoder, out=options.out, settings=settings, workers=options.workers,
+        threads=options.threads,
     )  # fmt: skip
     return 0
 

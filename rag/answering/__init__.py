@@ -2,7 +2,8 @@
 
 questions.py   what a question asks for: one fact, an explanation, several views, a yes or no
 judging.py     the seam: a judge says how well each sentence answers, and whether any does
-similarity.py  the judge that compares meanings and words; its weights are fitted by training/answerer.py
+reading.py     the judge that reads, with the reading model; its weights are fitted by training/answerer.py
+similarity.py  the judge that compares meanings and words, where there is no reading model
 quoting.py     the answer: which sentences are quoted, in which order, under which markers
 """
 

@@ -26,6 +26,14 @@ _TIME = re.compile(
 )
 _CAPITALISED = re.compile(r"(?<![.!?“\"] )(?<!^)\b[A-Z][a-z]+|[\u4e00-\u9fff\u30a0-\u30ff]{2}")
 _PRESENT = {Wanted.NUMBER: _DIGIT, Wanted.DATE: _TIME, Wanted.NAME: _CAPITALISED}
+_WHY = re.compile(r"\bwhy\b|\breasons?\b|为什么|為什麼|为何|為何|原因|なぜ|どうして|理由", re.IGNORECASE)
+_REASON = re.compile(
+    r"\b(?:because|due to|owing to|after|as a result|so that|in order to|reasons?|caused?|led to|driven by|therefore|"
+    r"following|in response|explain(?:s|ed)?|thanks to|worr(?:y|ied)|fear(?:s|ed)?)\b"
+    r"|因为|因為|由于|由於|因此|ため|ので",
+    re.IGNORECASE,
+)
+_BEGINNING = 4
 _NAME = re.compile(r"(?<!^)\b[A-Z]\w*|\d+(?:[.,]\d+)*")
 
 
@@ -128,8 +136,18 @@ def contains_wanted(asked: Asked, text: str, question: str) -> float:
     return float(any(match.casefold() not in known for match in pattern.findall(text)))
 
 
+def gives_reason(question: str, text: str) -> bool:
+    """Tell whether a question asks why, and a text says why something is so."""
+    return bool(_WHY.search(question) and _REASON.search(text))
+
+
 def unmatched_names(question: str, text: str) -> float:
-    """Return the share of the question's names and numbers that a text does not hold; names start with a capital."""
-    names = _NAME.findall(question)
+    """Return the share of the question's names and numbers that a text does not hold.
+
+    A name is what starts with a capital; its first four letters stand for it, so that "Japan" matches "Japanese".
+    """
+    wanted = [term for name in _NAME.findall(question) for term in terms(name)]
     there = set(terms(text))
-    return sum(not set(terms(name)) <= there for name in names) / len(names) if names else 0.0
+    beginnings = {term[:_BEGINNING] for term in there}
+    missing = [t for t in wanted if (t not in there if t[0].isdigit() else t[:_BEGINNING] not in beginnings)]
+    return len(missing) / len(wanted) if wanted else 0.0

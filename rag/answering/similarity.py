@@ -1,7 +1,8 @@
 """The judge that compares: a sentence answers when its meaning and its words are near the question's.
 
 Each sentence gets a few plain features; two logistic models turn them into a score per sentence and a confidence for
-the whole. Their weights are fitted by `python -m training.answerer` on the development half of the questions.
+the whole. Their weights were set by hand on the development half of the questions: this is what the reading model is
+measured against, and what answers where there is none.
 """
 
 from __future__ import annotations

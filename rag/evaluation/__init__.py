@@ -7,4 +7,6 @@ statistics.py  bootstrap intervals, the randomisation test, Holm's correction
 runs.py        rankings as TREC run files
 compare.py     two runs or two sets of scored answers, paired
 sweep.py       a grid of settings, and whether the best of them is better
+charts.py      an evaluation's charts as SVG
+report.py      the charts and every question as one page of HTML
 """

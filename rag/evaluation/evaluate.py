@@ -215,10 +215,7 @@ def _result(
 
 def _texts(answer: Answer, library: Library) -> dict[str, str]:
     passages = [hit.passage for hit in answer.hits]
-    return {
-        passage.id: library.article(passage.article).text[passage.start : passage.end]
-        for passage in passages
-    }
+    return {passage.id: library.article(passage.article).text[passage.start : passage.end] for passage in passages}
 
 
 def declined_below(answer: Answer, min_confidence: float) -> Answer:

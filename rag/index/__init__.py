@@ -1,6 +1,9 @@
 """The index: a folder of sealed generations, each holding articles, passages, vectors and words.
 
 build.py        articles → passages → vectors and words → a new generation
+journal.py      the vectors of a build that has not ended, for the next one to go on with
+copies.py       which articles are copies of others
+coverage.py     whether every character of an article is in a passage
 generations.py  the folder: the current generation, the atomic switch, the writer's lock
 manifest.py     what a generation says of itself, and the checksums that seal it
 store.py        articles and passages, in SQLite

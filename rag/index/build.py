@@ -401,10 +401,11 @@ def _nothing_to_index(roots: Sequence[Path], failures: Sequence[Failure]) -> Art
     if failures:
         return ArticleError(
             f"none of the {len(failures)} files under {places} could be read; the first: {failures[0].reason}",
-            hint="give a folder with .txt, .md or .html articles: rag index FOLDER",
+            hint="give a folder with articles: rag index FOLDER; rag index --help names the formats",
         )
     return ArticleError(
-        f"no articles under {places}", hint="give a folder with .txt, .md or .html articles: rag index FOLDER"
+        f"no articles under {places}",
+        hint="give a folder with articles: rag index FOLDER; rag index --help names the formats",
     )
 
 

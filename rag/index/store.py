@@ -292,7 +292,8 @@ def _conditions(wanted: ArticleFilter) -> tuple[list[str], list[str]]:
         "a.latest >= ?": wanted.since and date_range(wanted.since)[0],
         "a.earliest <= ?": wanted.until and date_range(wanted.until)[1],
         "rag_fold(a.source) = ?": wanted.source and wanted.source.casefold(),
-        "rag_fold(a.language) = ?": wanted.language and wanted.language.casefold(),
+        # "en" finds "en-US" too.
+        "rag_fold(a.language) || '-' LIKE ? || '-%'": wanted.language and wanted.language.casefold(),
     }
     chosen = {condition: value for condition, value in parts.items() if value}
     return [*chosen, "1"], list(chosen.values())

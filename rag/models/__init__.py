@@ -13,6 +13,7 @@ The seam is small. A consumer states the methods that it calls in a `Protocol` o
 | `runtime` | ONNX Runtime sessions, and the cache folder | onnxruntime |
 | `export` | a sentence-transformers model as an ONNX graph, once per model | torch, in a process of its own |
 | `encoder` | the bi-encoder that the question path and the index build use | tokenizers |
+| `reader` | the cross-encoder that points at the words of a passage that answer | tokenizers |
 
 Importing this package imports none of them, and no question ever imports torch.
 """

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from rag.answering import ReaderJudge, Reading
-from rag.answering.judging import coverage, unmatched_names
-from rag.answering.reading import Candidate, PassageFeatures
+from rag.answering.judging import coverage, gives_reason, unmatched_names
+from rag.answering.reading import CALIBRATION, Candidate, PassageFeatures
+from rag.config import Config
 from rag.models.reader import Page, PassageReading
 from rag.records import Article, Hit, Passage, Span
 
@@ -43,7 +44,7 @@ def calibration(tmp_path):
     models = {
         "shortlist": {"weights": [1.0, 0.1, 0.1], "bias": 0.0},
         "sentence": {"weights": [1.0, 0.1, 0.1, 0.0], "bias": 0.0},
-        "decision": {"weights": [0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0], "bias": 0.0},
+        "decision": {"weights": [1.0, 0.0, 0.0, 0.0], "bias": 0.0},
     }
     file = tmp_path / "calibration.json"
     file.write_text(json.dumps(models))
@@ -93,7 +94,10 @@ def test_confidence_grows_with_what_the_reader_says(calibration):
 def test_the_best_sentences_are_read_again_each_by_itself(calibration):
     reader = PointingReader("Geneva")
     judged(reader, calibration)
-    assert [page.text for page in reader.pages[1:]] == ["Japan protested in Geneva.", "China banned seafood in August."]
+    passage, *alone, in_context = reader.pages
+    assert [page.text for page in alone] == ["Japan protested in Geneva.", "China banned seafood in August."]
+    assert in_context.text == "The ban. 2023.\nChina banned seafood in August. Japan protested in Geneva."
+    assert passage.text.startswith("The ban. 2023.\n# Ban")
 
 
 def test_a_sentence_that_leans_on_the_one_before_is_read_behind_it():
@@ -140,8 +144,20 @@ def test_coverage_weighs_the_words_of_the_question():
     assert coverage(["ban", "seafood"], np.array([3.0, 1.0]), "The bans on fish") == pytest.approx(0.75)
 
 
+def test_only_why_questions_look_for_reasons():
+    assert gives_reason("Why did they ban it?", "They did so after the release began.")
+    assert not gives_reason("When did they ban it?", "They did so after the release began.")
+    assert not gives_reason("Why did they ban it?", "They banned it in August.")
+
+
 def test_names_and_numbers_of_the_question_that_a_text_lacks_are_counted():
     assert unmatched_names("What did John Lee tell Xi?", "Lee spoke. Xi too.") == pytest.approx(1 / 3)
+    assert unmatched_names("Did the Japanese win?", "Japan won.") == 0
     assert unmatched_names("How many in 2023 and 2021?", "In 2023, many.") == pytest.approx(0.5)
     assert unmatched_names("How many?", "In 2023.") == 0
     assert unmatched_names("Who sold 1,300 tons?", "1300 tons were sold") == 0
+
+
+def test_the_default_bar_is_the_one_that_was_calibrated():
+    calibrated = json.loads(CALIBRATION.read_text())["min_confidence"]
+    assert Config().answer.min_confidence == pytest.approx(calibrated, abs=5e-4)
