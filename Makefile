@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: ask bench check eval fuzz help question readme test
+.PHONY: ask bench check eval fuzz help question readme reader test
 
 ## ask Q="…": answer a question from the articles
 # Exit code 3 is an honest "the articles do not say", printed like any answer, so no failure to make.
@@ -39,9 +39,9 @@ check: $(DEV)
 	$(BIN)/mypy --strict rag
 	$(BIN)/python -m pytest -q --cov --cov-report=term
 
-## bench: measure quality and speed
+## bench: measure how long a cold command takes, beside importing sentence-transformers
 bench: $(DEV)
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.cold
 
 ## eval: measure the quality of rankings and answers, and write benchmarks/QUALITY.md
 eval: $(DEV)
@@ -56,6 +56,20 @@ FUZZ_SECONDS ?= 600
 fuzz: $(DEV)
 	@$(PIP) install --constraint constraints.txt atheris >&2
 	@$(BIN)/python tests/fuzz_readers.py -max_total_time=$(FUZZ_SECONDS)
+
+## reader: train the reading model again, from the data in DATA; hours on two cores
+DATA ?= ../shared/data
+READER := build/reader
+ENCODER = $$($(BIN)/python -c 'from rag.models.sources import find_model; print(find_model("all-MiniLM-L6-v2").folder)')
+reader: $(DEV)
+	$(BIN)/python -m training.prepare --data $(DATA) --encoder "$(ENCODER)" --out $(READER)/examples
+	OMP_NUM_THREADS=1 $(BIN)/python -m training.train --examples $(READER)/examples --encoder "$(ENCODER)" --out $(READER)/run
+	$(BIN)/python -m training.export --run $(READER)/run --examples $(READER)/examples --encoder "$(ENCODER)" --out $(READER)/export
+	for kind in "" .fp32; do $(BIN)/python -m training.evaluate --data $(DATA) --examples $(READER)/examples \
+		--encoder "$(ENCODER)" --model $(READER)/export/model$$kind.onnx --out $(READER)/figures$$kind.json || exit 1; done
+	$(BIN)/python -m training.card --examples $(READER)/examples --export $(READER)/export \
+		--figures $(READER)/figures.json --whole $(READER)/figures.fp32.json
+	$(BIN)/python -m training.answerer --data $(DATA) --reader $(READER)/export
 
 ## help: this list
 help:
