@@ -71,6 +71,9 @@ def _choose(
     if kind in (Kind.FACT, Kind.YES_NO):
         return [findings[0]]
     worthy = [finding for finding in findings if finding.score >= settings.share * findings[0].score]
+    if kind is Kind.EXPLANATION:
+        # One article explains in one voice; a stray sentence of another would break it.
+        worthy = [finding for finding in worthy if finding.reading.article.id == findings[0].reading.article.id]
     if kind is Kind.VIEWS:
         worthy = _articles_in_turn(worthy, copies)
     return worthy[: settings.max_sentences]

@@ -36,6 +36,11 @@ def test_an_explanation_gets_sentences_near_the_best_in_reading_order():
     assert answer.answer == "Sentence 2 here. [1] Sentence 5 here. [2]"
 
 
+def test_an_explanation_keeps_to_the_best_findings_article():
+    answer = quoted(Kind.EXPLANATION, finding("a", 5, 0.9), finding("b", 2, 0.8), finding("a", 1, 0.7))
+    assert [citation.article for citation in answer.citations] == ["a", "a"]
+
+
 def test_an_answer_is_never_longer_than_the_settings_allow():
     answer = quoted(Kind.EXPLANATION, *(finding("a", number, 0.9) for number in range(6)))
     assert len(answer.claims) == SETTINGS.max_sentences
