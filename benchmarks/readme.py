@@ -49,7 +49,9 @@ _BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _TERMINAL = {"COLUMNS": "80", "NO_COLOR": "1"}
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00|(?<=\": )\d+\.\d{4,}(?=,?\n)")
+_TIME = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00|(?:(?<=\"total\": )|(?<=\"retrieve\": )|(?<=\"answer\": ))[\d.]+"
+)
 _FRACTION = re.compile(r"(\d+\.\d+)")
 _TOLERANCE = 0.02
 
