@@ -7,7 +7,6 @@ one, cleared of near-duplicates and cut to k. Every score is kept, so that a ran
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -15,15 +14,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.index.copies import numbers, shingles
 from rag.records import Hit
 
 if TYPE_CHECKING:
     from rag.index import Index
     from rag.records import Passage
 
-_SHINGLE_WORDS = 3
 _REMEMBERED_TEXTS = 512  # more than one ranking looks at, each text being compared with all before it
-_WORD = re.compile(r"[^\W_]+")
+_shingles = functools.lru_cache(maxsize=_REMEMBERED_TEXTS)(shingles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,7 @@ def near_duplicates(one: str, other: str, *, similarity: float) -> bool:
     a, b = _shingles(one), _shingles(other)
     if min(len(a), len(b)) < similarity * max(len(a), len(b)) or len(a & b) < similarity * len(a | b):
         return False
-    return _numbers(one) == _numbers(other)
+    return numbers(one) == numbers(other)
 
 
 def _rank(
@@ -202,22 +201,10 @@ def _copied(
 
 def _contained(text: str, other: str, *, similarity: float) -> bool:
     own = _shingles(text)
-    return len(own & _shingles(other)) >= similarity * len(own) and set(_numbers(text)) <= set(_numbers(other))
+    return len(own & _shingles(other)) >= similarity * len(own) and set(numbers(text)) <= set(numbers(other))
 
 
 def _unit_range(scores: NDArray[np.float32]) -> NDArray[np.float64]:
     wide = scores.astype(np.float64)
     low, high = wide.min(initial=np.inf), wide.max(initial=-np.inf)
     return (wide - low) / (high - low) if high > low else np.zeros_like(wide)
-
-
-@functools.lru_cache(maxsize=_REMEMBERED_TEXTS)
-def _shingles(text: str) -> frozenset[tuple[str, ...]]:
-    words = _WORD.findall(text.casefold())
-    # Text without spaces is one long "word", so its characters stand in.
-    units = words if len(words) * 8 > len(text) / 2 else list(text.casefold())
-    return frozenset(tuple(units[i : i + _SHINGLE_WORDS]) for i in range(max(1, len(units) - _SHINGLE_WORDS + 1)))
-
-
-def _numbers(text: str) -> list[str]:
-    return sorted(re.findall(r"\d+(?:[.,]\d+)*", text))

@@ -30,11 +30,10 @@ class Wanted(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a question asks for: its kind, what the answer contains, and whether it asks who said something."""
+    """What a question asks for: its kind, and what the answer contains."""
 
     kind: Kind
     wanted: Wanted
-    speech: bool
 
 
 _VIEWS = re.compile(
@@ -75,17 +74,11 @@ _NAME = re.compile(
     r"region|place|venue|name|names)\b|谁|誰|哪里|哪裡|哪个|哪家|どこ|どの",
     re.IGNORECASE,
 )
-_SPEECH = re.compile(
-    r"\b(?:sa(?:y|ys|id)|told|stat\w+|argu\w+|claim\w*|accord\w+ to|thinks?|thought|believ\w+|describ\w+|call(?:ed|s)?|"
-    r"comment\w*|warn\w*|predict\w*|suggest\w*|emphasi[sz]\w+|stress\w*|pledg\w+|promis\w+|urg\w+|ask(?:ed|s)?|"
-    r"demand\w*|express\w*|add(?:ed|s)|remark\w*|insist\w*|opinion|view)\b|说|說|表示|认为|認為|述べ|発言|言っ",
-    re.IGNORECASE,
-)
 
 
 def analyse(question: str) -> Asked:
     """Return what a question asks for."""
-    return Asked(kind=_kind(question), wanted=_wanted(question), speech=bool(_SPEECH.search(question)))
+    return Asked(kind=_kind(question), wanted=_wanted(question))
 
 
 def _kind(question: str) -> Kind:

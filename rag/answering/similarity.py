@@ -24,7 +24,7 @@ from rag.answering.judging import (
 )
 from rag.answering.questions import analyse
 from rag.index.lexical import terms
-from rag.passages import header
+from rag.passages import embedded_text, header
 from rag.records import Span
 
 
@@ -125,7 +125,7 @@ class SimilarityJudge:
             similarity=features.similarity_in_context,
             coverage=features.coverage,
             coverage_in_context=features.coverage_in_context,
-            unmatched=unmatched_names(question, _page(reading)),
+            unmatched=unmatched_names(question, embedded_text(reading.article, reading.hit.passage)),
         )
 
 
@@ -141,8 +141,3 @@ def _distinct(readings: Sequence[Reading]) -> list[tuple[Reading, Span, str, str
                 rows.append((reading, span, text, f"{header(reading.article)} {before} {text}"))
             before = text
     return rows
-
-
-def _page(reading: Reading) -> str:
-    passage = reading.hit.passage
-    return f"{header(reading.article)} {reading.article.text[passage.start : passage.end]}"

@@ -10,7 +10,7 @@ import re
 import string
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -310,13 +310,3 @@ def calibration(confidences: Sequence[float], right: Sequence[bool], *, bins: in
 def expected_calibration_error(bins: Sequence[Bin]) -> float:
     """Return the mean distance of confidence and truth over the bins, by their sizes (Naeini et al., AAAI 2015)."""
     return sum(part.n * abs(part.confidence - part.right) for part in bins) / sum(part.n for part in bins)
-
-
-# Several measures of one thing
-
-
-def is_better(name: str) -> Callable[[float, float], bool]:
-    """Return what tells whether the first of two values of a measure is better than the second."""
-    if name in LOWER_IS_BETTER:
-        return lambda one, other: one < other
-    return lambda one, other: one > other

@@ -49,12 +49,12 @@ class Compared:
     text: Callable[[], str]
 
 
-def shingles(text: str) -> set[tuple[str, ...]]:
+def shingles(text: str) -> frozenset[tuple[str, ...]]:
     """Return a text's three-word shingles, of characters where it is written without spaces."""
     words = _WORD.findall(text.casefold())
     # Text without spaces is one long "word", so its characters stand in.
     units = words if len(words) * 8 > len(text) / 2 else list(text.casefold())
-    return {tuple(units[i : i + _SHINGLE_WORDS]) for i in range(max(1, len(units) - _SHINGLE_WORDS + 1))}
+    return frozenset(tuple(units[i : i + _SHINGLE_WORDS]) for i in range(max(1, len(units) - _SHINGLE_WORDS + 1)))
 
 
 def numbers(text: str) -> list[str]:
@@ -114,12 +114,15 @@ def _alike(articles: Sequence[Compared]) -> Iterator[tuple[int, int]]:
                 yield pair
 
 
-def _features(text: str) -> tuple[set[tuple[str, ...]], set[str]]:
+def _features(text: str) -> tuple[frozenset[tuple[str, ...]], set[str]]:
     return shingles(text), set(numbers(text))
 
 
 def _are_copies(
-    one: set[tuple[str, ...]], one_numbers: set[str], other: set[tuple[str, ...]], other_numbers: set[str]
+    one: frozenset[tuple[str, ...]],
+    one_numbers: set[str],
+    other: frozenset[tuple[str, ...]],
+    other_numbers: set[str],
 ) -> bool:
     if len(one & other) < _SIMILARITY * len(one | other):
         return False

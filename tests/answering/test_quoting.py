@@ -22,7 +22,7 @@ def finding(article_id, number, score, *, short_answer=None):
 
 
 def quoted(kind, *findings, confidence=0.9, settings=SETTINGS):
-    return quote_answer(Asked(kind, Wanted.ANYTHING, speech=False), Verdict(findings, confidence), settings=settings)
+    return quote_answer(Asked(kind, Wanted.ANYTHING), Verdict(findings, confidence), settings=settings)
 
 
 @pytest.mark.parametrize("kind", [Kind.FACT, Kind.YES_NO])
@@ -91,6 +91,6 @@ def test_markers_count_from_one_and_each_stands_behind_its_claim(kind, drawn):
 
 def test_copies_of_a_report_are_one_voice():
     findings = [finding("a", 1, 0.9), finding("echo", 2, 0.8), finding("b", 1, 0.7), finding("c", 1, 0.6)]
-    asked = Asked(Kind.VIEWS, Wanted.ANYTHING, speech=False)
+    asked = Asked(Kind.VIEWS, Wanted.ANYTHING)
     answer = quote_answer(asked, Verdict(findings, 0.9), settings=SETTINGS, copies={"echo": "a"})
     assert [citation.article for citation in answer.citations] == ["a", "b", "c"]
