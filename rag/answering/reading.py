@@ -186,6 +186,10 @@ class ReaderJudge:
             Finding(candidate.reading, candidate.span, score, short_answer=candidate.pointed)
             for score, candidate, _ in scored
         )
+        words = set(terms(question))
+        if words and words.isdisjoint(terms(_page(best.reading))):
+            # The reader points somewhere in whatever it is given; a passage without one word in common is no answer.
+            return Verdict(findings, 0.0)
         return Verdict(findings, self._models.decision(astuple(decision)))
 
     def candidates(self, question: str, readings: Sequence[Reading]) -> list[Candidate]:

@@ -134,6 +134,10 @@ def test_the_revision_changes_with_the_calibration(calibration):
     assert judge.revision != before
 
 
+def test_a_passage_without_a_word_of_the_question_answers_nothing(calibration):
+    assert judged(PointingReader("Geneva"), calibration, question="Who paid for the stadium?").confidence == 0
+
+
 def test_nothing_to_read_is_no_finding(calibration):
     judge = ReaderJudge(PointingReader("x"), rarity=lambda words: np.ones(len(words)), calibration=calibration)
     verdict = judge.judge("Where?", [])
