@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: ask bench check eval fuzz help question readme reader test
+.PHONY: ask bench check eval eval-reader fuzz help question readme reader test
 
 ## ask Q="…": answer a question from the articles
 # Exit code 3 is an honest "the articles do not say", printed like any answer, so no failure to make.
@@ -70,6 +70,13 @@ reader: $(DEV)
 	$(BIN)/python -m training.card --examples $(READER)/examples --export $(READER)/export \
 		--figures $(READER)/figures.json --whole $(READER)/figures.fp32.json
 	$(BIN)/python -m training.answerer --data $(DATA) --reader $(READER)/export
+
+## eval-reader: measure the shipped reader and the answers that it gives, with intervals
+eval-reader: $(DEV)
+	$(BIN)/python -m training.prepare --data $(DATA) --encoder "$(ENCODER)" --out $(READER)/examples
+	$(BIN)/python -m training.evaluate --data $(DATA) --examples $(READER)/examples --encoder "$(ENCODER)" \
+		--model rag/models/weights/reader/model.onnx --out $(READER)/figures.json
+	$(BIN)/python -m benchmarks.quality --only seeds
 
 ## help: this list
 help:

@@ -455,8 +455,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--encoder", type=Path, required=True, help="folder of all-MiniLM-L6-v2, for its tokenizer.json"
     )
+    parser.add_argument("--seed", type=int, default=Recipe().seed, help="another draw of windows, negatives and edits")
     options = parser.parse_args(arguments)
-    recipe = Recipe()
+    recipe = Recipe(seed=options.seed)
     checksums = check_files(options.data, recorded=read_recorded_checksums())
     train, dev = build_examples(options.data, recipe=recipe)
     options.out.mkdir(parents=True, exist_ok=True)

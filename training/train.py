@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from training.model import ReaderModel, load_body, split_losses
+from training.start import read_exported_weights
 from training.tokens import Batch, TokenisedExamples, iterate_batches
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class Settings:
     """What a run is made with.
 
     `max_minutes` brings the end of the schedule forward where the machine is slower than hoped; 0 sets no limit.
+    `start` is the folder of an exported reader to go on from, instead of the bare encoder.
     """
 
     seed: int = 13
@@ -52,6 +54,7 @@ class Settings:
     max_minutes: float = 0.0
     max_examples: int = 0
     without: str = ""
+    start: str = ""
 
 
 def compute_rate(progress: float, *, warmup: float) -> float:
@@ -238,9 +241,11 @@ def train(
     """
     torch.manual_seed(settings.seed)
     model = ReaderModel(load_body(encoder))
-    model.body.bfloat16()
+    if settings.start:
+        model.load_state_dict(read_exported_weights(Path(settings.start) / "model.onnx"), strict=True)
     model.train()
     weights = MasterWeights(model, settings)
+    model.body.bfloat16()
     replicas = [model, *(make_replica(model) for _ in range(workers - 1))]
     out.mkdir(parents=True, exist_ok=True)
     (out / "settings.json").write_text(json.dumps(asdict(settings), indent=1), encoding="utf-8")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
 Logits = NDArray[np.float32]
+Row = tuple[list[int], list[int]]
 
 SHIPPED = Path(__file__).parent / "weights" / "reader"
 _QUESTION_TOKENS = 64
@@ -119,6 +120,30 @@ class Reader:
             readings.update(zip(batch, self._run(asked, pages, room=room), strict=True))
         return [readings[place] for place in range(len(encodings))]
 
+    def support(self, claims: Sequence[str], evidence: Sequence[str]) -> Logits:
+        """Return (n, 3) probabilities that each claim's evidence supports it, contradicts it, or does neither.
+
+        Raises:
+            ValueError: there are not as many pieces of evidence as claims.
+        """
+        if len(claims) != len(evidence):
+            raise ValueError(f"{len(claims)} claims, {len(evidence)} pieces of evidence")
+        limit = int(self._about["max_tokens"]) - _SPECIAL_TOKENS
+        said = self._tokenizer.encode_batch([claim.lower() for claim in claims], add_special_tokens=False)
+        shown = self._tokenizer.encode_batch(list(evidence), add_special_tokens=False)
+        rows = []
+        for claim, text in zip(said, shown, strict=True):
+            claimed = claim.ids[:_QUESTION_TOKENS]
+            rows.append((claimed, text.ids[: limit - len(claimed)]))
+        order = sorted(range(len(rows)), key=lambda place: len(rows[place][0]) + len(rows[place][1]))
+        probabilities = np.zeros((len(rows), 3), dtype=np.float32)
+        while order:
+            longest = sum(map(len, rows[order[-1]])) + _SPECIAL_TOKENS
+            batch = [order.pop() for _ in range(min(len(order), max(1, _BATCH_TOKENS // longest)))]
+            (logits,) = self._score(["support"], [rows[place] for place in batch])
+            probabilities[batch] = np.exp([_log_softmax(row) for row in logits])
+        return probabilities
+
     @cached_property
     def _tokenizer(self) -> Tokenizer:
         from tokenizers import Tokenizer
@@ -134,19 +159,10 @@ class Reader:
         return session
 
     def _run(self, asked: list[int], pages: list[tuple[Encoding, int]], *, room: int) -> list[PassageReading]:
-        start, separator = self._special_ids
-        rows = [[start, *asked, separator, *encoding.ids[:room], separator] for encoding, _ in pages]
-        begin, length = len(asked) + 2, max(map(len, rows))
-        ids = np.zeros((len(rows), length), dtype=np.int64)
-        mask, types = np.zeros_like(ids), np.zeros_like(ids)
-        for number, row in enumerate(rows):
-            ids[number, : len(row)] = row
-            mask[number, : len(row)] = 1
-            types[number, begin : len(row)] = 1
-        feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
-        answerable, starts, ends = self._session.run(["answerable", "start", "end"], feed)
-        if not (np.isfinite(answerable).all() and np.isfinite(starts).all() and np.isfinite(ends).all()):
-            raise ModelBroken(f"{self.name} gave a score that is no number", hint="--set reader.model=none")
+        begin = len(asked) + 2
+        answerable, starts, ends = self._score(
+            ["answerable", "start", "end"], [(asked, encoding.ids[:room]) for encoding, _ in pages]
+        )
         readings = []
         for number, (encoding, header_size) in enumerate(pages):
             tokens = np.array(encoding.offsets[:room], dtype=np.int64).reshape(-1, 2)
@@ -161,6 +177,22 @@ class Reader:
                 )
             )
         return readings
+
+    def _score(self, outputs: list[str], rows: Sequence[Row]) -> list[Logits]:
+        """Return outputs of the graph for pairs of token ids: a question or claim, and what is read for it."""
+        start, separator = self._special_ids
+        pairs = [[start, *first, separator, *second, separator] for first, second in rows]
+        ids = np.zeros((len(pairs), max(map(len, pairs))), dtype=np.int64)
+        mask, types = np.zeros_like(ids), np.zeros_like(ids)
+        for number, (pair, (first, _)) in enumerate(zip(pairs, rows, strict=True)):
+            ids[number, : len(pair)] = pair
+            mask[number, : len(pair)] = 1
+            types[number, len(first) + 2 : len(pair)] = 1
+        feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+        scores = list(self._session.run(outputs, feed))
+        if not all(np.isfinite(score).all() for score in scores):
+            raise ModelBroken(f"{self.name} gave a score that is no number", hint="--set reader.model=none")
+        return scores
 
     @cached_property
     def _special_ids(self) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from tokenizers.normalizers import Lowercase
 from tokenizers.pre_tokenizers import Whitespace
 
 from rag.errors import ModelMissing
-from rag.models.reader import Page, PassageReading, Reader
+from rag.models.reader import SHIPPED, Page, PassageReading, Reader
 
 WORDS = ["[UNK]", "[CLS]", "[SEP]", ".", "where", "did", "they", "meet", "in", "title", "on", "paris", "geneva"]
 
@@ -90,6 +90,29 @@ def test_a_missing_reader_names_the_setting_that_does_without(tmp_path):
     with pytest.raises(ModelMissing) as error:
         Reader(tmp_path)
     assert "reader.model=none" in error.value.hint
+
+
+def test_support_is_a_probability_of_three_for_each_claim(folder):
+    found = Reader(folder).support(["they meet", "in paris"], ["they meet in geneva . " * 20, "paris"])
+    assert found == pytest.approx(np.full((2, 3), 1 / 3))
+    assert Reader(folder).support([], []).shape == (0, 3)
+
+
+def test_a_claim_without_evidence_is_refused(folder):
+    with pytest.raises(ValueError, match="2 claims, 1 pieces"):
+        Reader(folder).support(["they meet", "in paris"], ["paris"])
+
+
+def test_the_shipped_reader_tells_what_evidence_says_of_a_claim():
+    evidence = "Exports of scallops fell by 12 percent in 2021, the ministry in Oslo said on Tuesday."
+    unlike = "The museum opens at ten."
+    claims = ["Exports of scallops fell by 12 percent in 2021.", "Exports of scallops rose by 12 percent in 2021."]
+    reader = Reader(SHIPPED)
+    true, altered, elsewhere = reader.support([*claims, claims[0]], [evidence, evidence, unlike])
+    assert true.argmax() == 0
+    assert altered[0] < true[0] / 2
+    assert elsewhere.argmax() == 2
+    assert reader.support(claims[:1], [evidence])[0] == pytest.approx(true, abs=0.02)
 
 
 @given(st.lists(st.tuples(st.floats(-9, 0), st.floats(-9, 0)), min_size=1, max_size=40), st.data())

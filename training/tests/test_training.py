@@ -11,9 +11,12 @@ pytest.importorskip("transformers")
 from training.export import quantise_rows  # noqa: E402  # after the skip: it imports torch
 from training.model import ReaderModel, ReaderOutput, make_empty_body, split_losses  # noqa: E402
 from training.prepare import Recipe, make_altered_claims, make_span_examples  # noqa: E402
+from training.reference import OnnxScorer  # noqa: E402
 from training.sources import SourcePassage, SpanRow, check_files, read_recorded_checksums  # noqa: E402
+from training.start import read_exported_weights  # noqa: E402
 from training.train import MasterWeights, Settings, add_gradients, compute_rate, make_replica  # noqa: E402
 
+SHIPPED = Path(__file__).resolve().parents[2] / "rag" / "models" / "weights" / "reader"
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
@@ -147,3 +150,27 @@ def test_altered_claims_differ_from_their_sentence():
 def test_data_is_the_recorded_data():
     recorded = read_recorded_checksums()
     assert check_files(DATA, recorded=recorded, names=tuple(recorded)) == recorded
+
+
+def test_weights_read_back_from_the_shipped_reader_score_as_it_does():
+    body = make_empty_body({
+        "vocab_size": 30522, "hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12,
+        "intermediate_size": 1536, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
+    })  # fmt: skip
+    model = ReaderModel(body).eval()
+    model.load_state_dict(read_exported_weights(SHIPPED / "model.onnx"), strict=True)
+    ids = np.random.default_rng(1).integers(1000, 20000, size=(4, 60))
+    types = np.zeros_like(ids)
+    types[:, 15:] = 1
+    expected = OnnxScorer(SHIPPED / "model.onnx")(ids, np.ones_like(ids), types).answerable
+    with torch.inference_mode():
+        output = model(torch.from_numpy(ids), torch.zeros(4, 1, 1, 60), torch.from_numpy(types))
+    assert output.answerable.numpy() == pytest.approx(expected, abs=0.3)
+
+
+def test_a_model_that_is_no_reader_is_refused(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    empty = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], []))
+    onnx.save(empty, tmp_path / "model.onnx")
+    with pytest.raises(ValueError, match="no weights"):
+        read_exported_weights(tmp_path / "model.onnx")
