@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 logger = logging.getLogger(__name__)
 
@@ -119,6 +120,14 @@ ROWS = (
 )
 
 
+def describe_examples(provenance: Mapping[str, Any]) -> str:
+    """Return how many examples the weights have seen, in one run or in two."""
+    before, start = provenance.get("examples_before", 0), provenance["settings"].get("start")
+    if not start:
+        return f"{provenance['examples_seen']} examples"
+    return f"{before} examples, and from those weights (SHA-256 `{start[:16]}…`) {provenance['examples_seen']} more"
+
+
 def write_card(
     *,
     config: Mapping[str, object],
@@ -138,7 +147,7 @@ def write_card(
         "Initialised from all-MiniLM-L6-v2 (Apache-2.0), six layers of 384.", "",
         f"- Stored as: {config['quantisation']}, SHA-256 `{config['sha256']}`",
         f"- Recipe: `{provenance['recipe_hash']}`",
-        f"- Trained on: {provenance.get('examples_seen', '?')} examples", "",
+        f"- Trained on: {describe_examples(provenance)}", "",
         "## Figures", "",
         "95 % bootstrap intervals over the cases (1,000 resamples; 400 for AUROC). Thresholds and the answerability",
         "combination were fitted on the own dev split, articles apart from the training articles.", "",

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -34,6 +34,7 @@ from training.tokens import TokenisedExamples
 from training.train import Settings, hash_recipe
 
 logger = logging.getLogger(__name__)
+NAME = "rag-reader-22m"
 MAX_BYTES = 30_000_000
 MAX_TOKENS = 256
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -276,6 +277,15 @@ def choose_variant(variants: Sequence[Variant], *, whole: Variant, tolerance: fl
     return min(good, key=lambda variant: variant.milliseconds) if good else min(fitting, key=lose)
 
 
+def describe_start(settings: Settings) -> tuple[Settings, int]:
+    """Return settings that name the reader a run went on from by its SHA-256, and the examples which that had seen."""
+    if not settings.start:
+        return settings, 0
+    config = json.loads((Path(settings.start) / "config.json").read_text(encoding="utf-8"))
+    seen = config["provenance"]["examples_seen"] + config["provenance"].get("examples_before", 0)
+    return replace(settings, start=config["sha256"]), seen
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return 0 after writing model.onnx, model.fp32.onnx, tokenizer.json, config.json and variants.json."""
     parser = argparse.ArgumentParser(prog="python -m training.export", description=__doc__)
@@ -311,8 +321,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     shutil.copyfile(options.encoder / "tokenizer.json", options.out / "tokenizer.json")
     combination = fit_combination(score_dev(OnnxScorer(options.out / "model.onnx"), dev=dev))
     manifest = json.loads((options.examples / "manifest.json").read_text(encoding="utf-8"))
-    settings = Settings(**json.loads((options.run / "settings.json").read_text(encoding="utf-8")))
+    settings, before = describe_start(
+        Settings(**json.loads((options.run / "settings.json").read_text(encoding="utf-8")))
+    )
     config = {
+        "name": NAME,
         "format": "reader-cross-encoder",
         "max_tokens": MAX_TOKENS,
         "max_question_tokens": 64,
@@ -334,6 +347,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "recipe_hash": hash_recipe(manifest, settings=settings),
             "weights": options.weights,
             "examples_seen": seen,
+            "examples_before": before,
             "recipe": manifest["recipe"],
             "settings": asdict(settings),
             "data_sha256": manifest["checksums"],
