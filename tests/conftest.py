@@ -47,6 +47,17 @@ def _no_network():
     _watching = False
 
 
+@pytest.fixture(scope="session")
+def model_cache(pytestconfig):
+    """The folder of exported models, kept between runs: what is in it is called after the hash of the weights."""
+    if hasattr(pytestconfig, "cache"):
+        return pytestconfig.cache.mkdir("rag-models")
+    # Without its cache plugin (-p no:cacheprovider), pytest's folder is as good a place.
+    folder = pytestconfig.rootpath / ".pytest_cache" / "d" / "rag-models"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 class WordEncoder:
     """A small encoder without weights: a text's vector counts its words, hashed into `dim` places."""
 

