@@ -4,9 +4,13 @@ questions.py   what a question asks for: one fact, an explanation, several views
 judging.py     the seam: a judge says how well each sentence answers, and whether any does
 reading.py     the judge that reads, with the reading model; its weights are fitted by training/answerer.py
 similarity.py  the judge that compares meanings and words, where there is no reading model
+claims.py      what a writer writes, cut into claims while it arrives
+checking.py    which claims the evidence supports
 quoting.py     the answer: which sentences are quoted, in which order, under which markers
 """
 
+from rag.answering.checking import Checked, Checker, Supporter
+from rag.answering.claims import ClaimCutter, Drafted
 from rag.answering.judging import Finding, Judge, Reading, Verdict
 from rag.answering.questions import Asked, analyse
 from rag.answering.quoting import QuotingSettings, quote_answer
@@ -15,12 +19,17 @@ from rag.answering.similarity import SimilarityJudge
 
 __all__ = [
     "Asked",
+    "Checked",
+    "Checker",
+    "ClaimCutter",
+    "Drafted",
     "Finding",
     "Judge",
     "QuotingSettings",
     "ReaderJudge",
     "Reading",
     "SimilarityJudge",
+    "Supporter",
     "Verdict",
     "analyse",
     "quote_answer",
