@@ -8,10 +8,11 @@ A block stands under a comment that says what makes it:
     <!-- rag ask --help -->                  what a command prints; the block is a fenced one
     <!-- make ask Q="…" -->                  the same as `rag ask "…"`
     <!-- rag ask "…" (exit code 3) -->       the command must end with this code, which is shown too
+    <!-- rag chat < talk.txt -->             the file is the command's standard input
     <!-- settings -->, <!-- measures -->     a table; the block ends with the table
 
 Commands run one after another in a folder of their own, which holds this repository's `config.yaml` and `seeds/`, an
-index over them and `questions.txt`, on a terminal of 80 columns without colour.
+index over them, `questions.txt` and `talk.txt`, on a terminal of 80 columns without colour.
 """
 
 from __future__ import annotations
@@ -41,6 +42,14 @@ QUESTIONS = """\
 How many new enterprises did Japan establish in China in 2023?
 Why did China ban Japanese seafood?
 How much did Japan pay for the 2025 Osaka Expo?
+"""
+TALK = """\
+When did Beijing ban Japanese seafood?
+Why?
+Which analyst called the ban a political gesture?
+Which firm does he work for?
+By how much did exports to Japan fall in 2023?
+And in 2024?
 """
 # Stands for the folder that the commands ran in.
 _SHOWN_FOLDER = "/home/you/rag"
@@ -117,6 +126,7 @@ def example_folder() -> Iterator[Path]:
         shutil.copy(ROOT / "config.yaml", folder)
         shutil.copytree(ROOT / "seeds", folder / "seeds")
         (folder / "questions.txt").write_text(QUESTIONS, encoding="utf-8")
+        (folder / "talk.txt").write_text(TALK, encoding="utf-8")
         yield folder
 
 
@@ -150,6 +160,7 @@ def _block(match: re.Match[str]) -> Block:
 
 def _output(block: Block, *, folder: Path) -> str:
     command, _, filtered = block.source.partition(" | ")
+    command, _, typed = command.partition(" < ")
     program, *arguments = shlex.split(command)
     if program == "cat":
         return "".join((folder / name).read_text(encoding="utf-8") for name in arguments)
@@ -162,7 +173,8 @@ def _output(block: Block, *, folder: Path) -> str:
         raise BlockError(f"{block.source}: only rag, make ask and cat are run")
     if block.is_help:
         return _help(arguments)
-    output = _run(arguments, folder=folder, expected=block.code, with_notices=not filtered)
+    typed = (folder / typed).read_text(encoding="utf-8") if typed else ""
+    output = _run(arguments, folder=folder, expected=block.code, with_notices=not filtered, typed=typed)
     if filtered == "jq":
         return json.dumps(json.loads(output), ensure_ascii=False, indent=2)
     if filtered:
@@ -179,7 +191,7 @@ def _help(arguments: list[str]) -> str:
     return output.getvalue()
 
 
-def _run(arguments: list[str], *, folder: Path, expected: int, with_notices: bool = True) -> str:
+def _run(arguments: list[str], *, folder: Path, expected: int, with_notices: bool = True, typed: str = "") -> str:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAG_") or name == "RAG_CACHE"}
     environment = kept | {
         **_TERMINAL,
@@ -191,7 +203,7 @@ def _run(arguments: list[str], *, folder: Path, expected: int, with_notices: boo
         [sys.executable, "-m", "rag", *arguments],
         cwd=folder,
         env=environment,
-        stdin=subprocess.DEVNULL,
+        input=typed,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT if with_notices else subprocess.PIPE,
         encoding="utf-8",

@@ -1,6 +1,7 @@
 """The command line: a verb parses, calls one function of the pipeline, renders, and prints."""
 # Annotations are read by typer as objects, so this module does without `from __future__ import annotations`.
 
+import contextlib
 import functools
 import inspect
 import logging
@@ -21,6 +22,7 @@ import typer
 from rag.errors import ConfigError, QuestionError, RagError
 
 if TYPE_CHECKING:
+    from rag.chat import Showing
     from rag.config import Config
     from rag.formats import Style
     from rag.index import ArticleFilter
@@ -221,6 +223,35 @@ def ask(
     _write(options, formats.answer(asked, style=_style(options)))
     if not asked.answer.answered:
         raise typer.Exit(EXIT_NOT_ANSWERED)
+
+
+@verb(example="rag chat --since 2023")
+def chat(
+    options: Options,
+    k: K = None,
+    since: Since = None,
+    until: Until = None,
+    source: Source = None,
+    language: Language = None,
+) -> None:
+    """Answer question after question; follow-ups are understood.
+
+    Reads a terminal, or a question a line from standard input. Type /help in it for what else it does.
+    """
+    from rag.chat import Conversation, Left, Talk, converse
+    from rag.pipeline import Engine
+
+    settings, wanted = options.settings(k=k), _filter(since, until, source, language)
+    with options.reporting() as reporting, Engine(settings, reporting=reporting) as engine, _termination_leaves():
+        engine.ready()
+        talk = Talk(Conversation(engine, wanted=wanted), _showing(options, reporting.notify))
+        try:
+            converse(talk, read=_line_reader(reporting.notify))
+        except Left as left:
+            if left.interrupted:
+                raise typer.Exit(EXIT_INTERRUPTED) from None
+    if talk.failed and not sys.stdin.isatty():
+        raise typer.Exit(EXIT_FAILED)
 
 
 @verb(example='rag search "seafood ban" -k 3 --explain')
@@ -475,6 +506,23 @@ def _termination_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+@contextmanager
+def _termination_leaves() -> Iterator[None]:
+    """Let SIGTERM end a conversation, where Ctrl-C only drops a turn."""
+
+    def leave(*_: object) -> None:
+        raise typer.Exit(EXIT_INTERRUPTED)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _configure_logging(*, verbose: bool) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(relativeCreated)6d ms  %(name)s: %(message)s"))
@@ -527,6 +575,60 @@ def _style(options: Options) -> "Style":
         color=terminal and not plain,
         terminal=terminal,
     )
+
+
+def _line_reader(notify: Callable[[str], None]) -> Callable[[], str]:
+    """Return what reads the next line: with a prompt and line editing on a terminal, whose history is kept nowhere."""
+    from rag.render import escape
+
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        with contextlib.suppress(ImportError):
+            import readline  # noqa: F401  # from here on input() edits lines
+        return lambda: input("> ")
+
+    def read() -> str:
+        if sys.stdin.isatty():
+            typer.echo("> ", nl=False, err=True)
+        try:
+            line = sys.stdin.readline()
+        except UnicodeDecodeError as error:
+            raise QuestionError("standard input is not UTF-8 text", hint="a question a line") from error
+        if not line:
+            raise EOFError
+        if line.strip() and not sys.stdin.isatty():
+            notify(f"> {escape(line.strip())}")
+        return line
+
+    return read
+
+
+def _showing(options: Options, note: Callable[[str], None]) -> "Showing":
+    from rag import formats
+    from rag.chat import Showing
+
+    style, apart = _style(options), "" if options.written_as is Format.JSON else "\n"
+    return Showing(
+        answer=lambda asked: formats.answer(asked, style=style) + apart,
+        found=lambda found: formats.search(found, explain=False, style=style) + apart,
+        explained=lambda found: formats.search(found, explain=True, style=style) + apart,
+        piece=lambda piece: formats.piece(piece, style=style) + apart,
+        emit=_appending(options),
+        tell=lambda text: typer.echo(text, err=True),
+        note=note,
+    )
+
+
+def _appending(options: Options) -> Callable[[str], None]:
+    """Return what prints a text, or adds it to the file that was named, which begins empty."""
+    if options.output is None:
+        return typer.echo
+    written: list[str] = []
+
+    def append(text: str) -> None:
+        written.append(text)
+        _write(options, "\n".join(written))
+
+    return append
 
 
 def _emit(line: str) -> None:

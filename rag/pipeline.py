@@ -268,6 +268,10 @@ class Engine:
         """Return what decides which sentences answer."""
         return self._make_judge()
 
+    def ready(self) -> None:
+        """Load what every question needs, so that the first one is as quick as the rest."""
+        self.judge  # noqa: B018  # it is made when it is first asked for, and the index with it
+
     @cached_property
     def _query_vector(self) -> Callable[[str], NDArray[np.float32]]:
         return functools.lru_cache(maxsize=1)(lambda question: self.encoder.encode_queries([question])[0])
@@ -294,12 +298,12 @@ class Engine:
         articles = {hit.passage.article: self.index.store.article(hit.passage.article) for hit in ranking.hits}
         return Found(query, ranking, articles, self.index.manifest.content)
 
-    def ask(self, question: str, *, wanted: ArticleFilter | None = None) -> Asked:
-        """Return a cited answer."""
+    def ask(self, question: str, *, query: str | None = None, wanted: ArticleFilter | None = None) -> Asked:
+        """Return a cited answer; passages are looked for with `query`, if that is not the question itself."""
         from rag.answering import QuotingSettings, Reading, analyse, quote_answer
 
         started = time.perf_counter()
-        found = self.search(question, wanted=wanted)
+        found = self.search(_worded(question) if query is None else query, wanted=wanted)
         retrieved = time.perf_counter()
         readings = [Reading(hit, found.articles[hit.passage.article]) for hit in found.ranking.hits]
         verdict = self.judge.judge(question, readings)
@@ -439,6 +443,15 @@ def _worded(question: str) -> str:
     if not question.strip():
         raise QuestionError("the question is empty", hint='ask one: rag ask "Why did China ban Japanese seafood?"')
     return question
+
+
+def check_filter(wanted: ArticleFilter) -> None:
+    """Check that the dates of a filter are dates.
+
+    Raises:
+        ConfigError: one is none.
+    """
+    _checked(wanted)
 
 
 def _checked(wanted: ArticleFilter) -> ArticleFilter:

@@ -149,7 +149,10 @@ class Answerer:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A cited answer, or an honest "the articles do not say"; the laws of the record are checked when it is made."""
+    """A cited answer, or an honest "the articles do not say"; the laws of the record are checked when it is made.
+
+    `understood` is what the question was taken for after those before it, where that is not what was typed.
+    """
 
     question: str
     answer: str
@@ -163,6 +166,7 @@ class Answer:
     short_answer: str | None = None
     id: str | None = None
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    understood: str | None = None
 
     def __post_init__(self) -> None:
         markers = [citation.marker for citation in self.citations]

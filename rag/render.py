@@ -112,7 +112,12 @@ def to_json(data: Mapping[str, object] | Sequence[object], *, indent: int | None
 
 
 def answer_record(answer: Answer) -> dict[str, object]:
-    """Return an answer as `rag ask --json` prints it."""
+    """Return an answer as `rag ask --json` prints it; a question that was understood otherwise says how."""
+    understood = {} if answer.understood is None else {"understood": answer.understood}
+    return {**_answer_record(answer), **understood}
+
+
+def _answer_record(answer: Answer) -> dict[str, object]:
     return {
         "schema": "rag.answer/1",
         "id": answer.id,

@@ -28,6 +28,7 @@ ORDER = [
     "progress",
     "pipeline",
     "batch",
+    "chat",
     "scoring",
     "formats",
     "cli",

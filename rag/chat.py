@@ -1,0 +1,241 @@
+"""A conversation: question after question over one open engine, follow-ups understood from the turns before.
+
+Nothing of it is kept but what `/save` writes. What is typed comes in as lines, what is told goes out through three
+functions, so that nothing here knows of a terminal.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rag.answer_files import to_line
+from rag.answering.conversation import Turn, Understood, understand
+from rag.errors import AnswersError, ModelBroken, QuestionError, RagError
+from rag.index import ArticleFilter
+from rag.pipeline import Asked, Engine, Found, Slice, check_filter
+from rag.records import Answer
+from rag.render import answer_record, error_text, escape
+
+REMEMBERED = 8  # turns that a follow-up may go back to
+HELP = """\
+Type a question, or a follow-up to the one before: "Why?", "And in 2024?", "Did he agree?"
+/sources         the last answer again, with its sources
+/passages        the passages that it was looked for in
+/open N          what stands around its citation N
+/why             how those passages were ranked
+/filter [since=DATE] [until=DATE] [source=NAME] [language=CODE]
+                 only such articles from now on; /filter alone: all of them
+/new             forget the conversation so far
+/save FILE       write the answers so far, for rag verify
+/quit            leave; so does Ctrl-D. Ctrl-C drops what is typed or being answered, twice it leaves"""
+_OPTIONS = ("since", "until", "source", "language")
+_AROUND = 400  # characters shown on either side of a quote
+
+
+class Left(Exception):
+    """The user leaves; `interrupted` if by Ctrl-C."""
+
+    def __init__(self, *, interrupted: bool) -> None:
+        super().__init__()
+        self.interrupted = interrupted
+
+
+class Conversation:
+    """The turns over an open engine, and what was asked and answered in them."""
+
+    def __init__(self, engine: Engine, *, wanted: ArticleFilter | None = None) -> None:
+        self.engine = engine
+        self.wanted = wanted
+        self.answers: list[Answer] = []
+        self.last: Asked | None = None
+        self._turns: list[Turn] = []
+
+    def understand(self, question: str) -> Understood:
+        """Return what a question means after the turns before it."""
+        return understand(question, self._turns)
+
+    def ask(self, question: str, understood: Understood) -> Asked:
+        """Return the answer to a question that was understood so, and remember both.
+
+        A question that may as well stand alone is asked both ways; the more confident answer is given, the one to the
+        question as it was typed if they are alike.
+        """
+        asked = self.engine.ask(understood.question, query=understood.query, wanted=self.wanted)
+        leans = understood.question != question
+        if leans and not understood.sure:
+            plain = self.engine.ask(question, wanted=self.wanted)
+            if plain.answer.confidence >= asked.answer.confidence:
+                asked, leans = plain, False
+        number = str(len(self.answers) + 1)
+        meant = understood.question if leans else None
+        asked = replace(asked, answer=replace(asked.answer, id=number, question=question, understood=meant))
+        self.answers.append(asked.answer)
+        self.last = asked
+        evidence = tuple(citation.quote for citation in asked.answer.citations)
+        topic = understood.question if understood.sure else question
+        self._turns = [*self._turns, Turn(topic, evidence, asked.answer.short_answer)][-REMEMBERED:]
+        return asked
+
+    def forget(self) -> None:
+        """Begin anew: what comes next is understood without what came before. The answers can still be saved."""
+        self._turns.clear()
+        self.last = None
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """How a conversation is shown: results as text, `emit` for data, `tell` beside it, `note` if it may be left out."""
+
+    answer: Callable[[Asked], str]
+    found: Callable[[Found], str]
+    explained: Callable[[Found], str]
+    piece: Callable[[Slice], str]
+    emit: Callable[[str], object]
+    tell: Callable[[str], object]
+    note: Callable[[str], object]
+
+
+class Talk:
+    """Takes a line at a time: a question is answered, a line that begins with / is a command."""
+
+    def __init__(self, conversation: Conversation, showing: Showing) -> None:
+        self.showing = showing
+        self._conversation = conversation
+        self._saved: set[Path] = set()
+        self._commands: dict[str, Callable[[str], object]] = {
+            "help": lambda _: showing.tell(HELP),
+            "sources": lambda _: showing.emit(showing.answer(self._last())),
+            "passages": lambda _: showing.emit(showing.found(self._found())),
+            "why": lambda _: showing.emit(showing.explained(self._found())),
+            "open": self._open,
+            "filter": self._filter,
+            "new": lambda _: self._forget(),
+            "reset": lambda _: self._forget(),
+            "save": self._save,
+            "quit": self._quit,
+            "exit": self._quit,
+        }
+        self.failed = 0
+
+    def take(self, line: str) -> None:
+        """Answer a question or obey a command; the user's mistakes are told, and the conversation goes on.
+
+        Raises:
+            Left: the command was to leave.
+        """
+        line = line.strip()
+        if not line:
+            return
+        try:
+            if line.startswith("/"):
+                self._obey(line)
+            else:
+                self._ask(line)
+        except (QuestionError, ModelBroken, AnswersError, RagError) as error:
+            self.failed += 1
+            self.showing.tell(error_text(error))
+
+    def _ask(self, question: str) -> None:
+        understood = self._conversation.understand(question)
+        asked = self._conversation.ask(question, understood)
+        if asked.answer.understood is not None:
+            self.showing.note(f"understood as: {escape(asked.answer.understood)}")
+        self.showing.emit(self.showing.answer(asked))
+
+    def _obey(self, line: str) -> None:
+        name, _, rest = line[1:].partition(" ")
+        command = self._commands.get(name.lower())
+        if command is None:
+            raise QuestionError(f"there is no command /{name}", hint="see what there is with: /help")
+        command(rest.strip())
+
+    def _last(self) -> Asked:
+        if self._conversation.last is None:
+            raise QuestionError("nothing was asked yet", hint="ask a question first")
+        return self._conversation.last
+
+    def _found(self) -> Found:
+        asked = self._last().answer
+        return self._conversation.engine.search(asked.understood or asked.question, wanted=self._conversation.wanted)
+
+    def _open(self, rest: str) -> None:
+        citations = self._last().answer.citations
+        if not rest.isdecimal() or not 1 <= int(rest) <= len(citations):
+            there = f"the last answer cites 1 to {len(citations)}" if citations else "the last answer cites nothing"
+            raise QuestionError(f"/open takes the number of a citation, got {rest!r}", hint=there)
+        citation = citations[int(rest) - 1]
+        article = self._last().articles[citation.article]
+        start, end = max(0, citation.start - _AROUND), min(len(article.text), citation.end + _AROUND)
+        self.showing.emit(self.showing.piece(Slice(article, start, end)))
+
+    def _filter(self, rest: str) -> None:
+        chosen: dict[str, str] = {}
+        for part in _parts(rest):
+            name, sign, value = part.partition("=")
+            if not sign or name not in _OPTIONS or not value:
+                raise QuestionError(f"/filter does not take {part!r}", hint=f"it takes {'=…, '.join(_OPTIONS)}=…")
+            chosen[name] = value
+        wanted = ArticleFilter(**{name: chosen.get(name) for name in _OPTIONS})
+        check_filter(wanted)
+        self._conversation.wanted = wanted
+        told = ", ".join(f"{name} {value}" for name, value in chosen.items())
+        self.showing.tell(f"only articles with: {told}" if told else "all articles")
+
+    def _forget(self) -> None:
+        self._conversation.forget()
+        self.showing.tell("forgotten; the next question stands alone")
+
+    def _save(self, rest: str) -> None:
+        answers = self._conversation.answers
+        if not rest or not answers:
+            raise QuestionError(
+                "nothing to save" if rest else "/save takes a file", hint="for example: /save talk.jsonl"
+            )
+        file = Path(" ".join(_parts(rest))).expanduser()
+        if file.exists() and file.absolute() not in self._saved:
+            raise AnswersError(f"{file} is there already", hint="choose another: /save FILE")
+        try:
+            file.write_bytes(b"".join(to_line(answer_record(answer), kind="jsonl") for answer in answers))
+        except OSError as error:
+            raise AnswersError(
+                f"{file} cannot be written: {error.strerror}", hint="choose another: /save FILE"
+            ) from error
+        self._saved.add(file.absolute())
+        self.showing.tell(f"{len(answers)} {'answer' if len(answers) == 1 else 'answers'} in {file}")
+
+    def _quit(self, _rest: str) -> None:
+        raise Left(interrupted=False)
+
+
+def converse(talk: Talk, *, read: Callable[[], str]) -> None:
+    """Take lines until there are none: `read` returns the next one, or raises EOFError.
+
+    An interruption drops the line that is being typed or answered; a second one, with no line taken between, leaves.
+
+    Raises:
+        Left: by a command, or by Ctrl-C.
+    """
+    interrupted = False
+    while True:
+        try:
+            line = read()
+            talk.take(line)
+            interrupted = interrupted and not line.strip()
+        except EOFError:
+            return
+        except KeyboardInterrupt:
+            if interrupted:
+                raise Left(interrupted=True) from None
+            interrupted = True
+            talk.showing.tell("dropped; Ctrl-C again leaves")
+
+
+def _parts(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:  # an apostrophe is no open quotation
+        return re.split(r"\s+", text)

@@ -1,0 +1,124 @@
+"""Follow-ups: each stands alone afterwards, and what stands alone is left as it is."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.answering.conversation import Turn, understand
+
+BAN = Turn(
+    "When did Beijing ban Japanese seafood?",
+    ("Beijing imposed a blanket ban on all seafood from Japan in late August.",),
+)
+BLAZEK = Turn(
+    "Which analyst called the ban a political gesture?",
+    ("Chase Blazek, Asia-Pacific analyst at RANE, said that the ban is mainly a political gesture.",),
+    "Chase Blazek",
+)
+SAID = Turn("What did Kishida say about the buoy?", ("Kishida demanded that a buoy be removed.",))
+FELL = Turn("How much did imports from Japan fall in 2023?", ("Imports fell by 12.9%.",))
+COURT = Turn("What is the Hayashi Court?")
+FIRMS = Turn("How many Japanese companies are in Hong Kong?", ("There were 1,400 in Hong Kong.",))
+MET = Turn("Where did Kishida and Xi meet?", ("They met in San Francisco in November 2023.",), "San Francisco")
+CHINESE = Turn("2023年中国的进口额是多少？")
+JAPANESE = Turn("日本の輸出はどのくらい減りましたか？")
+WHO = Turn("谁访问了北京？", ("林芳正访问了北京。",), "林芳正")
+
+
+@pytest.mark.parametrize(
+    ("turn", "typed", "meant"),
+    [
+        # one word that asks
+        (BAN, "Why?", "Why did Beijing ban Japanese seafood?"),
+        (BAN, "But why?", "Why did Beijing ban Japanese seafood?"),
+        (Turn("Did China ban seafood?"), "When?", "When did China ban seafood?"),
+        (Turn("Why did it rain?", ("It rained for a week.",)), "Why?", "Why: It rained for a week?"),
+        (SAID, "Who said so?", "Who said that Kishida demanded that a buoy be removed?"),
+        # cut short
+        (FELL, "And in 2024?", "How much did imports from Japan fall in 2024?"),
+        (FELL, "2024?", "How much did imports from Japan fall in 2024?"),
+        (FELL, "What about exports?", "How much did exports from Japan fall in 2023?"),
+        (FELL, "And from Korea?", "How much did imports from Korea fall in 2023?"),
+        (BAN, "And in 2024?", "When did Beijing ban Japanese seafood in 2024?"),
+        (SAID, "And Xi?", "What did Xi say about the buoy?"),
+        (BAN, "What about whales?", "What about whales? (When did Beijing ban Japanese seafood?)"),
+        # corrected
+        (FELL, "I meant 2022", "How much did imports from Japan fall in 2022?"),
+        (FELL, "No, 2022.", "How much did imports from Japan fall in 2022?"),
+        (Turn("What did Kashida say?"), "Sorry, I meant Kishida", "What did Kishida say?"),
+        # pointing back
+        (BLAZEK, "Which firm does he work for?", "Which firm does Chase Blazek work for?"),
+        (SAID, "What was his demand?", "What was Kishida's demand?"),
+        (BAN, "How did Tokyo react to that ban?", "How did Tokyo react to the ban on all seafood from Japan?"),
+        (COURT, "When was it founded?", "When was the Hayashi Court founded?"),
+        (FIRMS, "What do they sell?", "What do Japanese companies sell?"),
+        (FIRMS, "Who lives there?", "Who lives in Hong Kong?"),
+        (MET, "What did they agree on?", "What did Kishida and Xi agree on?"),
+        (MET, "Who led Japan then?", "Who led Japan in November 2023?"),
+        (BAN, "How long did it last?", "How long did it last? (When did Beijing ban Japanese seafood?)"),
+        (BAN, "What of it did Kishida lift?", "What of it did Kishida lift? (When did Beijing ban Japanese seafood?)"),
+        # Chinese and Japanese
+        (CHINESE, "那么2024年呢？", "2024年中国的进口额是多少？"),
+        (CHINESE, "那日本呢？", "2023年日本的进口额是多少？"),
+        (CHINESE, "出口呢？", "2023年中国的出口额是多少？"),
+        (CHINESE, "为什么？", "为什么？（2023年中国的进口额是多少？）"),
+        (WHO, "他见了谁？", "林芳正见了谁？"),
+        (JAPANESE, "では、中国は？", "中国の輸出はどのくらい減りましたか？"),
+        (JAPANESE, "なぜ？", "なぜ？（日本の輸出はどのくらい減りましたか？）"),
+    ],
+)  # fmt: skip
+def test_a_follow_up_is_made_whole(turn, typed, meant):
+    assert understand(typed, [Turn("Who is Wang Yi?"), turn]).question == meant
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How many new enterprises did Japan establish in China in 2023?",
+        "What did Kishida say to Xi when he met him?",
+        "Is it true that China banned seafood?",
+        "How long does it take to fly to Tokyo?",
+        "Did Blazek say that the ban is a gesture?",
+        "Is there a treaty between Japan and China?",
+        "2024年日本对中国的投资下降了多少？",
+    ],
+)
+def test_what_stands_alone_is_left_alone(question):
+    understood = understand(question, [BAN])
+    assert (understood.question, understood.query, understood.sure) == (question, question, True)
+
+
+def test_nothing_leans_without_a_turn_before():
+    assert understand("Why?", []).question == "Why?"
+
+
+def test_a_question_that_names_nothing_may_be_meant_either_way():
+    understood = understand("How large is the fishing fleet?", [BAN])
+    assert not understood.sure
+    assert understood.question == f"How large is the fishing fleet? ({BAN.question})"
+
+
+def test_what_is_leaned_on_weighs_half_in_the_query():
+    understood = understand("How long did it last?", [BAN])
+    assert understood.query == f"How long did it last? {BAN.question} How long did it last?"
+
+
+def test_a_chain_of_follow_ups_goes_back_to_the_question_that_began_it():
+    first = understand("How long did it last?", [BAN])
+    second = understand("Who ended it?", [BAN, Turn(first.question)])
+    assert second.question == f"Who ended it? ({BAN.question})"
+
+
+WORDS = st.sampled_from(
+    ["Why?", "And", "2024", "What", "about", "he", "it", "they", "there", "that", "ban", "Kishida", "in", "Tokyo?", "I",
+     "meant", "no,", "那", "呢？", "为什么", "彼", "では", "は？", "(", ")", "（", "）", "“", "'", "\\", "$", "."]
+)  # fmt: skip
+TEXTS = st.lists(WORDS, max_size=8).map(" ".join) | st.text(max_size=40)
+
+
+@given(TEXTS, st.lists(st.builds(Turn, TEXTS, st.tuples(TEXTS), st.none() | TEXTS), max_size=3))
+def test_whatever_is_typed_means_something(typed, turns):
+    understood = understand(typed, turns)
+    assert understood == understand(typed, turns)
+    assert bool(understood.question.strip()) == bool(typed.strip())
+    assert understood == understand(understood.question, []) or turns
