@@ -58,6 +58,19 @@ class Passages:
 
 
 @dataclass(frozen=True, slots=True)
+class Building:
+    """How the index is built."""
+
+    memory_mb: int = setting(512, low=16, high=1_048_576, about="what a build holds at most, beside the encoder")
+    lists_from: int = setting(
+        50_000,
+        low=1000,
+        high=1_000_000_000,
+        about="from so many passages on, search lists of near ones if quicker",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Retrieval:
     """How passages are found and ranked."""
 
@@ -120,6 +133,7 @@ class Config:
     threads: int = setting(0, low=0, high=1024, about="processor cores to use; 0: all")
     encoder: Encoder = field(default_factory=Encoder)
     passages: Passages = field(default_factory=Passages)
+    building: Building = field(default_factory=Building)
     retrieval: Retrieval = field(default_factory=Retrieval)
     reader: Reader = field(default_factory=Reader)
     answer: Answering = field(default_factory=Answering)

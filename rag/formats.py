@@ -92,10 +92,11 @@ def build_report(report: BuildReport, *, dry_run: bool, style: Style) -> str:
     ]
     without = [
         f"{name:<8} {render.escape(failure.path)}: {render.escape(failure.reason)}"
-        for name in ("empty", "failed")
+        for name in ("empty", "failed", *(["skipped"] if dry_run else []))
         for failure in getattr(report, name)
     ]
-    told = [*names, "unchanged", "failed", *(name for name in ("empty", "duplicates") if getattr(report, name))]
+    some = ("empty", "skipped", "duplicates")
+    told = [*names, "unchanged", "failed", *(name for name in some if getattr(report, name))]
     counts = ", ".join(f"{len(getattr(report, name))} {name}" for name in told)
     if dry_run:
         return "\n".join([*listed, *without, f"would be: {counts}"])
@@ -142,6 +143,8 @@ def status(state: Status, *, style: Style) -> str:
                 "roots": list(manifest.roots),
                 "failed": [dict(failed) for failed in manifest.failed],
                 "empty": [dict(empty) for empty in manifest.empty],
+                "skipped": [dict(skipped) for skipped in manifest.skipped],
+                "search": dict(manifest.search),
                 "items": [dict(item) for item in state.articles],
             }
         )
@@ -151,6 +154,7 @@ def status(state: Status, *, style: Style) -> str:
         f"content  {manifest.content[:16]}",
         f"encoder  {render.escape(manifest.encoder.name)} ({manifest.encoder.revision[:12]})",
         *(f"empty    {render.escape(f['path'])}: {render.escape(f['reason'])}" for f in manifest.empty),
+        *(f"skipped  {render.escape(f['path'])}: {render.escape(f['reason'])}" for f in manifest.skipped),
         *(f"failed   {render.escape(f['path'])}: {render.escape(f['reason'])}" for f in manifest.failed),
     ]
     columns = ("id", "title", "source", "published", "passages")

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from rag.config import Config
     from rag.doctor import Examination
     from rag.index import Index, Manifest
-    from rag.index.build import BuildReport, BuildSettings, Progress
+    from rag.index.build import BuildReport, BuildSettings
+    from rag.index.gathering import Progress
     from rag.models.encoder import Encoder
     from rag.retrieval import Ranking
     from rag.verify import Verification
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 Notify = Callable[[str], None]
 
 # These change no answer beside what the index's content hash tells.
-_WITHOUT_EFFECT = frozenset({"articles", "index", "threads"})
+_WITHOUT_EFFECT = frozenset({"articles", "index", "threads", "building.memory_mb"})
 _REMEMBERED_VECTORS = 65_536  # at 384 dimensions, 100 MB
 
 
@@ -133,6 +134,8 @@ def index_articles(
         rebuild=rebuild,
         progress=reporting.progress,
         keep=KEPT if keep is None else keep,
+        memory_bytes=config.building.memory_mb * 2**20,
+        lists_from=config.building.lists_from,
     )
 
 

@@ -22,6 +22,7 @@ class StageProgress:
         self._started = time.monotonic()
         self._bar: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._begun: dict[str, float] = {}
         self._note = ""
 
     def __enter__(self) -> Self:
@@ -53,8 +54,12 @@ class StageProgress:
             return
         if not self._terminal:
             # What came of the steps is told by whoever noted it, bar or no bar.
-            if done == total and not self._note and time.monotonic() - self._started > _SHOWN_AFTER_S:
-                self.notify(f"{stage}: {done} of {total}")
+            now = time.monotonic()
+            begun = self._begun.setdefault(stage, now)
+            if done == total and not self._note and now - self._started > _SHOWN_AFTER_S:
+                took = now - begun
+                rate = f" in {took:.0f} s, {total / took:.0f} per second" if took > _SHOWN_AFTER_S else ""
+                self.notify(f"{stage}: {done} of {total}{rate}")
             return
         if self._bar is None and time.monotonic() - self._started > _SHOWN_AFTER_S:
             self._bar = _bar()
@@ -67,12 +72,28 @@ class StageProgress:
 
 def _bar() -> Progress:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class _Rate(ProgressColumn):
+        """How many steps a second are made."""
+
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:.0f}/s" if task.speed else "", style="progress.data.speed")
 
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        _Rate(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
         console=Console(stderr=True),

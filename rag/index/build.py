@@ -3,32 +3,36 @@
 What the current generation already holds is used again: a file whose bytes are the same is not parsed, an article
 whose text and metadata are the same keeps its passages, and a passage whose embedded text is the same keeps its
 vector. What a build encoded before it died is taken from its journal.
+
+What is found goes to disk at once (`gathering`, `staging`) and comes back in order, so memory is bounded by a setting,
+but for some hundred bytes per file and article.
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
+import itertools
 import json
 import shutil
-import stat
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.articles import MOST_MEGABYTES, ArticleFile, find_files, read_articles
-from rag.errors import ArticleEmpty, ArticleError, DuplicateArticle, IndexBroken, IndexMissing
-from rag.index.copies import Compared, Copy, find_copies, own_text, sign
-from rag.index.coverage import find_uncovered
+from rag.errors import ArticleError, IndexBroken, IndexMissing
+from rag.index.arrays import ArrayWriter, open_array
+from rag.index.copies import PERMUTATIONS, Copy, find_copies, own_text
+from rag.index.gathering import Failure, Gathered, Progress, Splitter, reading_code
 from rag.index.generations import (
     KEPT,
+    LEXICAL,
+    STORE,
+    VECTORS,
     Index,
     clear_generations,
     new_generation,
@@ -38,23 +42,23 @@ from rag.index.generations import (
     writing,
 )
 from rag.index.journal import Journal
-from rag.index.lexical import ANALYZER, LexicalIndex, terms
+from rag.index.lexical import ANALYZER
+from rag.index.lists import LISTS_FROM, write_vectors
 from rag.index.manifest import FILE as SEAL
 from rag.index.manifest import EncoderFacts, Manifest, seal
-from rag.index.store import StoredArticle, StoredFile, write_store
+from rag.index.postings import write_matrix
+from rag.index.staging import Entry, Staging
+from rag.index.store import StoreWriter
 from rag.index.vectors import METRIC, VectorIndex
-from rag.passages import embedded_text, split_passages
-from rag.records import Article
 
-# A stage ("reading", "encoding"), how much of it is done, and how much there is.
-Progress: TypeAlias = Callable[[str, int, int], None]
+T = TypeVar("T")
 
 _JOURNAL = "journal"
+_STAGING = "staging.sqlite"
 _BATCH_PASSAGES = 32  # what a kill can cost, at most
-# Which libraries decide, beside our own code, what is read out of a file.
-_READERS = ("charset-normalizer", "lxml", "lxml_html_clean", "pypdfium2", "trafilatura")
-# A file that was written so shortly before it was looked at may be written again without a later time.
-_SETTLED_NS = 2_000_000_000
+_USUAL_MEMORY_BYTES = 512 * 2**20
+# Two SQLite files are open at a time; each may keep this part of the memory as its cache.
+_CACHES = 4
 
 
 class PassageEncoder(Protocol):
@@ -121,20 +125,13 @@ class BuildSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """A file that could not be indexed, and why."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class BuildReport:
     """What a build did, or would do, with every file: nothing is passed over in silence.
 
     An article that is indexed is in `added`, `changed` or `unchanged`, by its id; a file without an article is in
-    `empty` or `failed`, by its path and with the reason. `duplicates` are those of the indexed articles that are copies
-    of another. `encoded` counts the passages that were encoded anew, `resumed` those that an interrupted build had.
+    `empty`, `failed` or `skipped`, by its path and with the reason; what is skipped was not meant to hold any.
+    `duplicates` are those of the indexed articles that are copies of another. `encoded` counts the passages that were
+    encoded anew, `resumed` those that an interrupted build had.
     """
 
     added: tuple[str, ...]
@@ -149,41 +146,18 @@ class BuildReport:
     empty: tuple[Failure, ...] = ()
     duplicates: tuple[Copy, ...] = ()
     resumed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """An article to index; `article` is None where its file was not read, being as the current generation has it."""
-
-    id: str
-    file: str
-    hash: str
-    article: Article | None
-
-
-class _Gathered:
-    """What lies under the roots: articles by id, files by what came of them."""
-
-    def __init__(self) -> None:
-        self.entries: dict[str, _Entry] = {}
-        self.files: dict[str, StoredFile] = {}
-        self.failed: list[Failure] = []
-        self.empty: list[Failure] = []
-
-    def fail(self, path: str, error: ArticleError) -> None:
-        """Note a file, or a row of one, that gave no article."""
-        (self.empty if isinstance(error, ArticleEmpty) else self.failed).append(Failure(path, error.message))
-
-    def in_order(self) -> list[_Entry]:
-        """Return the articles, sorted by id."""
-        return [self.entries[key] for key in sorted(self.entries)]
+    skipped: tuple[Failure, ...] = ()
 
 
 def plan_build(roots: Sequence[Path], *, index: Path, add: bool, progress: Progress) -> BuildReport:
     """Read the articles and tell what a build would do, writing nothing."""
     previous = _previous(index)
-    gathered = _gather(roots, reused=previous, previous=previous if add else None, progress=progress)
-    return _report(gathered, previous=previous, content="")
+    with Staging(None, cache_bytes=_USUAL_MEMORY_BYTES // _CACHES) as staging:
+        gathered = Gathered(staging, reused=previous, splitter=None)
+        gathered.gather(roots, progress=progress)
+        if add and previous is not None:
+            gathered.keep_besides(previous)
+        return _report(gathered, previous=previous, content="")
 
 
 def build_index(
@@ -196,11 +170,15 @@ def build_index(
     rebuild: bool,
     progress: Progress,
     keep: int = KEPT,
+    memory_bytes: int = _USUAL_MEMORY_BYTES,
+    lists_from: int = LISTS_FROM,
 ) -> BuildReport:
     """Bring the index up to date with the articles under `roots`, and return what was done.
 
     With `add`, articles of the current generation that are not under `roots` stay. With `rebuild`, nothing of it is
     used again. When nothing changed, the current generation stays. Of the generations, the last `keep` are kept.
+    `memory_bytes` bounds what the build itself holds. From `lists_from` passages on, their vectors are searched in
+    lists if that measures better.
 
     Raises:
         ArticleError: a root does not exist, or no article could be read.
@@ -214,51 +192,60 @@ def build_index(
         if previous is not None and not rebuild:
             _check_settings(previous.manifest, described)
         reused = None if rebuild else previous
-        gathered = _gather(roots, reused=reused, previous=previous if add else None, progress=progress)
-        stored = _split(gathered, encoder, settings, reused=reused, previous=previous, progress=progress)
-        if not stored:
-            raise _nothing_to_index(roots, [*gathered.failed, *gathered.empty])
-        content = _content_hash(gathered.in_order(), described)
-        if reused is not None and _same(reused.manifest, content, gathered):
-            (index / _JOURNAL).unlink(missing_ok=True)
+        with (
+            Journal(index / _JOURNAL, fingerprint=encoder.fingerprint, dim=encoder.dim) as journal,
+            Staging(index / _STAGING, cache_bytes=memory_bytes // _CACHES) as staging,
+        ):
+            staging.remember((digest, number) for number, digest in enumerate(journal.hashes()))
+            gathered = Gathered(staging, reused=reused, splitter=Splitter(encoder, settings))
+            gathered.gather(roots, progress=progress)
+            if add and previous is not None:
+                gathered.keep_besides(previous)
+            if not staging.size():
+                raise _nothing_to_index(roots, [*gathered.failed, *gathered.empty])
+            content = _content_hash(staging.entries(), described)
+            if reused is not None and _same(reused.manifest, content, gathered):
+                (index / _JOURNAL).unlink(missing_ok=True)
+                clear_generations(index, keep=keep)
+                passages, copies = reused.manifest.passages, _copies_in(reused)
+                return _report(gathered, previous=previous, content=content, passages=passages, duplicates=copies)
+            encoded, resumed = staging.counts()
+            _encode(staging, encoder, journal, progress=progress)
+            manifest = Manifest(
+                content=content,
+                encoder=EncoderFacts(encoder.name, encoder.revision, encoder.fingerprint, encoder.dim),
+                passage_settings=settings.passages,
+                lexical_settings=settings.lexical,
+                metric=METRIC,
+                articles=staging.size(),
+                passages=0,
+                roots=tuple(str(root.absolute()) for root in roots),
+                failed=tuple(asdict(failure) for failure in gathered.failed),
+                empty=tuple(asdict(failure) for failure in gathered.empty),
+                skipped=tuple(asdict(failure) for failure in gathered.skipped),
+                reading=reading_code(),
+                built=datetime.now(UTC).isoformat(timespec="seconds"),
+            )
+            limits = _Limits(memory_bytes, lists_from)
+            passages, copies = _write(
+                index, staging, journal, reused, manifest=manifest, settings=settings, limits=limits, progress=progress
+            )
             clear_generations(index, keep=keep)
             return _report(
                 gathered,
                 previous=previous,
                 content=content,
-                passages=reused.manifest.passages,
-                duplicates=_copies_in(stored),
+                passages=passages,
+                encoded=encoded,
+                resumed=resumed,
+                duplicates=copies,
             )
-        duplicates = find_copies([_compared(item) for item in stored])
-        of = {copy.article: copy.of for copy in duplicates}
-        stored = [replace(item, copy_of=of.get(item.article.id)) for item in stored]
-        with Journal(index / _JOURNAL, fingerprint=encoder.fingerprint, dim=encoder.dim) as journal:
-            vectors, encoded, resumed = _vectors(stored, reused, encoder, journal, progress)
-        manifest = Manifest(
-            content=content,
-            encoder=EncoderFacts(encoder.name, encoder.revision, encoder.fingerprint, encoder.dim),
-            passage_settings=settings.passages,
-            lexical_settings=settings.lexical,
-            metric=METRIC,
-            articles=len(stored),
-            passages=len(vectors),
-            roots=tuple(str(root.absolute()) for root in roots),
-            failed=tuple(asdict(failure) for failure in gathered.failed),
-            empty=tuple(asdict(failure) for failure in gathered.empty),
-            reading=_reading_code(),
-            built=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
-        _write(index, stored, gathered.files.values(), vectors, manifest=manifest, settings=settings)
-        clear_generations(index, keep=keep)
-        return _report(
-            gathered,
-            previous=previous,
-            content=content,
-            passages=len(vectors),
-            encoded=encoded,
-            resumed=resumed,
-            duplicates=duplicates,
-        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    memory_bytes: int
+    lists_from: int
 
 
 def _previous(index: Path) -> Index | None:
@@ -266,125 +253,6 @@ def _previous(index: Path) -> Index | None:
         return open_index(index)
     except IndexMissing:
         return None
-
-
-# Reading
-
-
-def _gather(roots: Sequence[Path], *, reused: Index | None, previous: Index | None, progress: Progress) -> _Gathered:
-    """Return what lies under the roots, and besides in `previous`; what did not change is taken from `reused`."""
-    files = find_files(roots)
-    gathered = _Gathered()
-    known = _Known(reused)
-    for done, file in enumerate(files, start=1):
-        _gather_file(file, gathered, known)
-        progress("reading", done, len(files))
-    if previous is not None:
-        _keep_besides(gathered, previous)
-    return gathered
-
-
-class _Known:
-    """What the current generation tells of files: which need not be read again."""
-
-    def __init__(self, previous: Index | None) -> None:
-        usable = previous is not None and previous.manifest.reading == _reading_code()
-        self._files = {known.file: known for known in previous.store.files()} if previous and usable else {}
-        self._articles = previous.store.articles_by_file() if previous and usable else {}
-
-    def entries(self, now: StoredFile) -> list[_Entry]:
-        """Return the articles of a file that is as it was; none if it has to be read."""
-        before = self._files.get(now.file)
-        if before is None or (before.id, before.path, before.hash) != (now.id, now.path, now.hash):
-            return []
-        return [_Entry(name, now.file, digest, None) for name, digest in self._articles.get(now.file, [])]
-
-    def look_at(self, file: ArticleFile) -> StoredFile | None:
-        """Return the file as it is now, hashed unless its size and time are as they were; None if it cannot be read."""
-        before = self._files.get(str(file.file))
-        if file.refused is not None:  # what a link out of the folder leads to may not even be opened
-            return None
-        try:
-            status = file.file.stat()
-            # A pipe or a device has no end, and what is too large to be read is too large to be hashed.
-            if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_MEGABYTES * 2**20:
-                return None
-            settled = status.st_mtime_ns < time.time_ns() - _SETTLED_NS
-            modified = status.st_mtime_ns if settled else 0
-            if before is not None and (before.bytes, before.modified_ns) == (status.st_size, modified) and settled:
-                digest = before.hash
-            else:
-                with file.file.open("rb") as stream:
-                    digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        except OSError:  # reading it tells why
-            return None
-        return StoredFile(str(file.file), file.id, file.path, status.st_size, modified, digest)
-
-
-def _gather_file(file: ArticleFile, gathered: _Gathered, known: _Known) -> None:
-    now = known.look_at(file)
-    entries = known.entries(now) if now is not None else []
-    if not entries:
-        failures = len(gathered.failed) + len(gathered.empty)
-        entries = [_Entry(a.id, str(file.file), _article_hash(a), a) for a in _read(file, gathered)]
-        if len(gathered.failed) + len(gathered.empty) != failures:
-            now = None  # so that it is tried again
-    for entry in entries:
-        _refuse_duplicate(gathered, entry, file)
-        gathered.entries[entry.id] = entry
-    if now is not None and entries:
-        gathered.files[now.file] = now
-
-
-def _read(file: ArticleFile, gathered: _Gathered) -> list[Article]:
-    try:
-        articles, errors = read_articles(file)
-    except ArticleError as error:
-        gathered.fail(file.path, error)
-        return []
-    for row_error in errors:
-        gathered.fail(file.path, row_error)
-    if not articles and not errors:
-        gathered.empty.append(Failure(file.path, f"{file.path} holds no articles"))
-    return articles
-
-
-def _keep_besides(gathered: _Gathered, previous: Index) -> None:
-    """Keep the current generation's articles, but for those that have left a file which was read whole just now."""
-    kept_files = {known.file: known for known in previous.store.files()}
-    for file, articles in previous.store.articles_by_file().items():
-        if file not in gathered.files:
-            kept = [_Entry(name, file, digest, None) for name, digest in articles if name not in gathered.entries]
-            gathered.entries.update({entry.id: entry for entry in kept})
-            if file in kept_files and len(kept) == len(articles):
-                gathered.files[file] = kept_files[file]
-
-
-def _refuse_duplicate(gathered: _Gathered, entry: _Entry, file: ArticleFile) -> None:
-    earlier = gathered.entries.get(entry.id)
-    if earlier is not None:
-        places = [_place(earlier.file, earlier.article), _place(file.path, entry.article)]
-        raise DuplicateArticle(
-            f"{places[0]} and {places[1]} have the same id {entry.id}", hint="give one of them another id"
-        )
-
-
-def _place(file: str, article: Article | None) -> str:
-    return file if article is None else f"{article.path}:{article.first_line}"
-
-
-@functools.cache
-def _reading_code() -> str:
-    """Return a hash of all the code that decides what is read out of a file."""
-    import rag.articles
-
-    folder = Path(rag.articles.__file__).parent
-    digest = hashlib.sha256()
-    for source in sorted(folder.glob("*.py")):
-        digest.update(hashlib.sha256(source.read_bytes()).digest())
-    for library in _READERS:
-        digest.update(f"{library} {metadata.version(library)}\n".encode())
-    return digest.hexdigest()
 
 
 def _check_settings(manifest: Manifest, wanted: Mapping[str, object]) -> None:
@@ -409,150 +277,108 @@ def _nothing_to_index(roots: Sequence[Path], failures: Sequence[Failure]) -> Art
     )
 
 
-def _same(manifest: Manifest, content: str, gathered: _Gathered) -> bool:
-    return (
-        manifest.content == content
-        and [dict(failed) for failed in manifest.failed] == [asdict(failure) for failure in gathered.failed]
-        and [dict(empty) for empty in manifest.empty] == [asdict(failure) for failure in gathered.empty]
+def _same(manifest: Manifest, content: str, gathered: Gathered) -> bool:
+    found = ((manifest.failed, gathered.failed), (manifest.empty, gathered.empty), (manifest.skipped, gathered.skipped))
+    return manifest.content == content and all(
+        [dict(line) for line in before] == [asdict(failure) for failure in now] for before, now in found
     )
 
 
-# Splitting
-
-
-def _split(
-    gathered: _Gathered,
-    encoder: PassageEncoder,
-    settings: BuildSettings,
-    *,
-    reused: Index | None,
-    previous: Index | None,
-    progress: Progress,
-) -> list[StoredArticle]:
-    """Return the articles with their passages, sorted by id; those that fail leave `gathered`, and are noted in it.
-
-    `reused` is the generation whose passages are taken over, `previous` the one whose articles are.
-    """
-    stored: list[StoredArticle] = []
-    hashes = {} if reused is None else reused.store.article_hashes()
-    entries = gathered.in_order()
-    for done, entry in enumerate(entries, start=1):
-        if reused is not None and hashes.get(entry.id) == entry.hash:
-            stored.append(replace(reused.store.stored(entry.id), file=entry.file))
-            continue
-        article = entry.article
-        if article is None and previous is not None:
-            article = previous.store.article(entry.id)
-        if article is None:
-            raise ValueError(f"{entry.id} is neither read nor indexed")
-        try:
-            stored.append(_split_article(article, entry, encoder, settings))
-        except ArticleError as error:
-            gathered.fail(article.path, error)
-            del gathered.entries[entry.id]
-            gathered.files.pop(entry.file, None)
-        progress("splitting", done, len(entries))
-    return stored
-
-
-def _split_article(article: Article, entry: _Entry, encoder: PassageEncoder, settings: BuildSettings) -> StoredArticle:
-    passages = split_passages(
-        article,
-        tokenizer=encoder,
-        max_tokens=min(settings.max_tokens, encoder.passage_tokens),
-        overlap_sentences=settings.overlap_sentences,
-    )
-    if not passages:
-        raise ArticleEmpty(f"{article.path} holds nothing but page furniture")
-    missed = find_uncovered(article, passages)
-    if missed:  # never seen; but what is not indexed must not be lost in silence
-        raise ArticleError(
-            f"{article.path} cannot be cut: characters {missed[0].start} to {missed[0].end} would be in no passage"
-        )
-    texts = [embedded_text(article, passage) for passage in passages]
-    return StoredArticle(
-        article=article,
-        file=entry.file,
-        hash=entry.hash,
-        passages=tuple(passages),
-        passage_hashes=tuple(_hash(text) for text in texts),
-        words=tuple(" ".join(terms(text)) for text in texts),
-        signature=sign(article),
-    )
-
-
-def _compared(stored: StoredArticle) -> Compared:
-    article = stored.article
-    return Compared(article.id, article.published, stored.signature, lambda: own_text(article))
-
-
-def _copies_in(stored: Sequence[StoredArticle]) -> list[Copy]:
+def _copies_in(index: Index) -> list[Copy]:
     """Return the copies that the articles of a generation are known to be."""
-    texts = {item.article.id: item.article for item in stored}
     return [
-        Copy(name, item.copy_of, exact=own_text(item.article) == own_text(texts[item.copy_of]))
-        for name, item in ((item.article.id, item) for item in stored)
-        if item.copy_of is not None
+        Copy(name, of, exact=own_text(index.store.article(name)) == own_text(index.store.article(of)))
+        for name, of in index.store.copies.items()
     ]
 
 
 # Encoding
 
 
-def _vectors(
-    stored: Sequence[StoredArticle],
-    previous: Index | None,
-    encoder: PassageEncoder,
-    journal: Journal,
-    progress: Progress,
-) -> tuple[NDArray[np.float32], int, int]:
-    """Return the vectors of all passages in row order, how many were encoded, and how many the journal had."""
-    texts = dict(_embedded(stored))
-    place = {digest: number for number, digest in enumerate(texts)}
-    unique = np.empty((len(texts), encoder.dim), np.float32)
-    known = {} if previous is None else previous.store.passage_hashes()
-    taken = [digest for digest in texts if digest in known]
-    if previous is not None and taken:
-        rows = np.array([known[digest] for digest in taken], np.int64)
-        unique[[place[digest] for digest in taken]] = previous.vectors.rows(rows)
-    resumed = [digest for digest in texts if digest not in known and digest in journal.known]
-    for digest in resumed:
-        unique[place[digest]] = journal.known[digest]
-    # Texts of like length share a batch, which saves padding; the longest first, so that the time left is told well.
-    missing = [digest for digest in texts if digest not in known and digest not in journal.known]
-    missing.sort(key=lambda digest: (-len(texts[digest]), digest))
-    for start in range(0, len(missing), _BATCH_PASSAGES):
-        batch = missing[start : start + _BATCH_PASSAGES]
-        vectors = encoder.encode_passages([texts[digest] for digest in batch])
-        journal.append(batch, vectors)
-        unique[[place[digest] for digest in batch]] = vectors
-        progress("encoding", start + len(batch), len(missing))
-    rows_of = [place[digest] for item in stored for digest in item.passage_hashes]
-    return unique[rows_of], len(missing), len(resumed)
+def _encode(staging: Staging, encoder: PassageEncoder, journal: Journal, *, progress: Progress) -> None:
+    """Encode the texts that are missing, each batch into the journal as soon as it is done."""
+    total, _ = staging.counts()
+    done = 0
+    texts = staging.missing()
+    while batch := list(itertools.islice(texts, _BATCH_PASSAGES)):
+        hashes = [digest for digest, _ in batch]
+        vectors = encoder.encode_passages([text for _, text in batch])
+        first = journal.size
+        journal.append(hashes, vectors)
+        staging.remember(zip(hashes, range(first, journal.size), strict=True))
+        done += len(batch)
+        progress("encoding", done, total)
 
 
-def _embedded(stored: Iterable[StoredArticle]) -> Iterable[tuple[str, str]]:
-    for item in stored:
-        for passage, digest in zip(item.passages, item.passage_hashes, strict=True):
-            yield digest, embedded_text(item.article, passage)
+class _Vectors:
+    """The vectors of the next generation's rows: in the last one, or in the journal."""
+
+    def __init__(self, previous: Index | None, journal: Journal, dim: int) -> None:
+        self._folder = None if previous is None else previous.folder
+        self._journal = journal
+        self._dim = dim
+        # A row of the last generation, or -1 less a record of the journal.
+        self._sources = array("q")
+
+    @property
+    def size(self) -> int:
+        return len(self._sources)
+
+    @property
+    def dim(self) -> int:
+        return self._dim
+
+    def extend(self, sources: Iterable[int]) -> None:
+        """Append rows."""
+        self._sources.extend(sources)
+
+    def take(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return vectors: (len(numbers), dim) float32."""
+        sources = np.frombuffer(self._sources, np.int64)[numbers]
+        rows = np.empty((len(sources), self._dim), np.float32)
+        kept = sources >= 0
+        if self._folder is not None and kept.any():
+            # Opened anew each time, so that what was mapped of it is let go again.
+            rows[kept] = VectorIndex.load(self._folder / VECTORS).rows(sources[kept])
+        rows[~kept] = self._journal.rows(-1 - sources[~kept])
+        return rows
+
+
+# Writing
 
 
 def _write(
     index: Path,
-    stored: Sequence[StoredArticle],
-    files: Iterable[StoredFile],
-    vectors: NDArray[np.float32],
+    staging: Staging,
+    journal: Journal,
+    previous: Index | None,
     *,
     manifest: Manifest,
     settings: BuildSettings,
-) -> None:
+    limits: _Limits,
+    progress: Progress,
+) -> tuple[int, list[Copy]]:
+    """Write the next generation and make it the current one; return its number of passages, and its copies."""
     folder = new_generation(index, next_name(index))
+    share = limits.memory_bytes // _CACHES
     try:
-        write_store(folder / "articles.sqlite", stored, files=files)
-        VectorIndex.build(vectors).save(folder / "vectors.faiss")
-        words = (text.split() for item in stored for text in item.words)
-        LexicalIndex.build(words, k1=settings.k1, b=settings.b, folder=folder / "lexical")
-        seal(folder, manifest)
+        vectors = _Vectors(previous, journal, manifest.encoder.dim)
+        with StoreWriter(folder / STORE, cache_bytes=share) as writer:
+            _write_articles(writer, staging, previous, vectors, total=manifest.articles, progress=progress)
+            copies = _find_copies(writer, folder / "signatures")
+            writer.finish(files=staging.files(), copies={copy.article: copy.of for copy in copies})
+            search = write_vectors(
+                vectors,
+                folder=folder / VECTORS,
+                memory_bytes=limits.memory_bytes // 2,
+                lists_from=limits.lists_from,
+                progress=lambda done: progress("vectors", done, vectors.size),
+            )
+            words = _told(writer.words(), "words", vectors.size, progress)
+            write_matrix(
+                words, k1=settings.k1, b=settings.b, folder=folder / LEXICAL, memory_bytes=limits.memory_bytes // 2
+            )
+        seal(folder, replace(manifest, passages=vectors.size, search=asdict(search)))
         switch(index, folder)
     except BaseException:
         # Once it is sealed it may already be the current one, whatever came between.
@@ -560,10 +386,61 @@ def _write(
             shutil.rmtree(folder, ignore_errors=True)
         raise
     (index / _JOURNAL).unlink()
+    return vectors.size, copies
+
+
+def _write_articles(
+    writer: StoreWriter,
+    staging: Staging,
+    previous: Index | None,
+    vectors: _Vectors,
+    *,
+    total: int,
+    progress: Progress,
+) -> None:
+    staging.flush()
+    if staging.file is not None:
+        writer.attach(staging.file, "new")
+    if previous is not None:
+        writer.attach(previous.folder / STORE, "old")
+    for done, entry in enumerate(staging.entries(), start=1):
+        first, count = writer.copy("old" if entry.kept else "new", entry.id, file=entry.file)
+        if entry.kept:
+            vectors.extend(range(first, first + count))
+        else:
+            vectors.extend(_source(digest, staging, previous) for digest in writer.hashes("new", first, count))
+        progress("writing", done, total)
+
+
+def _source(digest: str, staging: Staging, previous: Index | None) -> int:
+    record = staging.record_of(digest)
+    row = None if record is not None or previous is None else previous.store.row_of(digest)
+    if record is None and row is None:
+        raise ValueError(f"no vector for the text with the hash {digest}")
+    return -1 - record if record is not None else int(row or 0)
+
+
+def _find_copies(writer: StoreWriter, file: Path) -> list[Copy]:
+    ids: list[str] = []
+    with ArrayWriter(file, shape=(writer.articles, PERMUTATIONS), dtype=np.uint32) as signatures:
+        for name, signature in writer.compared():
+            ids.append(name)
+            signatures.write(np.frombuffer(signature, "<u4")[None, :])
+    try:
+        found = open_array(file, np.uint32, dimensions=2)
+        return find_copies(ids, found, text=lambda name: own_text(writer.article(name)))
+    finally:
+        file.unlink()
+
+
+def _told(items: Iterable[T], stage: str, total: int, progress: Progress) -> Iterator[T]:
+    for done, item in enumerate(items, start=1):
+        yield item
+        progress(stage, done, total)
 
 
 def _report(
-    gathered: _Gathered,
+    gathered: Gathered,
     *,
     previous: Index | None,
     content: str,
@@ -572,34 +449,37 @@ def _report(
     resumed: int = 0,
     duplicates: Sequence[Copy] = (),
 ) -> BuildReport:
-    before = {} if previous is None else previous.store.article_hashes()
-    now = {entry.id: entry.hash for entry in gathered.in_order()}
+    added: list[str] = []
+    changed: list[str] = []
+    unchanged: list[str] = []
+    for entry in gathered.staging.entries():
+        before = None if previous is None else previous.store.article_hash(entry.id)
+        (added if before is None else unchanged if before == entry.hash else changed).append(entry.id)
+    there = [] if previous is None else previous.store.article_ids()
     return BuildReport(
-        added=tuple(key for key in now if key not in before),
-        changed=tuple(key for key in now if key in before and before[key] != now[key]),
-        removed=tuple(key for key in before if key not in now),
-        unchanged=tuple(key for key in now if before.get(key) == now[key]),
+        added=tuple(added),
+        changed=tuple(changed),
+        removed=tuple(name for name in there if gathered.staging.entry(name) is None),
+        unchanged=tuple(unchanged),
         failed=tuple(gathered.failed),
-        articles=len(now),
+        articles=len(added) + len(changed) + len(unchanged),
         passages=passages,
         encoded=encoded,
         content=content,
         empty=tuple(gathered.empty),
+        skipped=tuple(gathered.skipped),
         duplicates=tuple(duplicates),
         resumed=resumed,
     )
 
 
-def _article_hash(article: Article) -> str:
-    return _hash(json.dumps(asdict(article), sort_keys=True))
-
-
-def _content_hash(entries: Sequence[_Entry], settings: Mapping[str, object]) -> str:
-    return _hash(json.dumps([settings, [[entry.id, entry.hash] for entry in entries]], sort_keys=True))
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+def _content_hash(entries: Iterable[Entry], settings: Mapping[str, object]) -> str:
+    """Return the hash of `[settings, [[id, hash], …]]` as JSON."""
+    digest = hashlib.sha256(f"[{json.dumps(settings, sort_keys=True)}, [".encode("utf-8", "surrogatepass"))
+    for number, entry in enumerate(entries):
+        digest.update(f"{', ' if number else ''}{json.dumps([entry.id, entry.hash])}".encode())
+    digest.update(b"]]")
+    return digest.hexdigest()
 
 
 def _prefixed(section: str, values: Mapping[str, object]) -> dict[str, object]:

@@ -7,13 +7,12 @@ doi:10.1109/SEQUEN.1997.666900); the shingles themselves, and the numbers in the
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rag.records import Article
 
@@ -21,10 +20,10 @@ _SHINGLE_WORDS = 3
 _WORD = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
-_PERMUTATIONS = 128
+PERMUTATIONS = 128
 _SEED = 1
 # 32 bands of 4 rows let a pair that is 0.7 alike pass by once in 6,000: 1 - (1 - 0.7 ** 4) ** 32.
-_BAND_BYTES = 4 * 4
+_BAND_NUMBERS = 4
 _SIMILARITY = 0.7
 _SAME_NUMBERS = 0.5
 _REMEMBERED_SHINGLES = 256
@@ -37,16 +36,6 @@ class Copy:
     article: str
     of: str
     exact: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """What is compared of an article: its id, its date, its signature, and its text when it is needed."""
-
-    id: str
-    published: str | None
-    signature: bytes
-    text: Callable[[], str]
 
 
 def shingles(text: str) -> frozenset[tuple[str, ...]]:
@@ -73,45 +62,48 @@ def sign(article: Article) -> bytes:
     """Return an article's MinHash signature: 128 numbers of 32 bits, little endian."""
     from rensa import RMinHash
 
-    signature = RMinHash(num_perm=_PERMUTATIONS, seed=_SEED)
+    signature = RMinHash(num_perm=PERMUTATIONS, seed=_SEED)
     signature.update(["\x1f".join(shingle) for shingle in shingles(own_text(article))])
     return np.asarray(signature.digest(), "<u4").tobytes()
 
 
-def find_copies(articles: Sequence[Compared]) -> list[Copy]:
-    """Return the articles that are copies, by id; each names the first of its group: the earliest, then by id.
+def find_copies(ids: Sequence[str], signatures: NDArray[np.uint32], *, text: Callable[[str], str]) -> list[Copy]:
+    """Return the articles that are copies, by id; each names the first of its group.
 
-    Two articles are copies when the Jaccard similarity of their shingles is at least 0.7, and half the numbers of the
-    one with fewer are in the other too: a monthly report with new figures is no copy of the last one.
+    `ids` are in the order that decides who comes first, `signatures` (n, 128) are theirs; `text` returns an article's
+    own text by its id. Two articles are copies when the Jaccard similarity of their shingles is at least 0.7, and half
+    the numbers of the one with fewer are in the other too: a monthly report with new figures is no copy of the last
+    one.
     """
-    ordered = sorted(articles, key=lambda one: (one.published is None, one.published, one.id))
-    groups = list(range(len(ordered)))
-    features = lru_cache(maxsize=_REMEMBERED_SHINGLES)(lambda place: _features(ordered[place].text()))
-    for one, other in _alike(ordered):
-        first, second = sorted((_root(groups, one), _root(groups, other)))
-        if first != second and _are_copies(*features(one), *features(other)):
+    groups = list(range(len(ids)))
+    features = lru_cache(maxsize=_REMEMBERED_SHINGLES)(lambda place: _features(text(ids[place])))
+    different: set[tuple[int, int]] = set()
+    for pair in _alike(signatures):
+        first, second = sorted(_root(groups, place) for place in pair)
+        if first == second or pair in different:
+            continue
+        if _are_copies(*features(pair[0]), *features(pair[1])):
             groups[second] = first
+        else:
+            different.add(pair)
     copies = []
-    for place, article in enumerate(ordered):
+    for place, name in enumerate(ids):
         root = _root(groups, place)
         if root != place:
-            exact = article.text() == ordered[root].text()
-            copies.append(Copy(article.id, ordered[root].id, exact))
+            copies.append(Copy(name, ids[root], text(name) == text(ids[root])))
     return sorted(copies, key=lambda copy: copy.article)
 
 
-def _alike(articles: Sequence[Compared]) -> Iterator[tuple[int, int]]:
-    """Yield the places of pairs that share a band of their signatures, each next to its neighbour in that band."""
-    bands: dict[tuple[int, bytes], list[int]] = defaultdict(list)
-    for place, article in enumerate(articles):
-        for start in range(0, len(article.signature), _BAND_BYTES):
-            bands[start, article.signature[start : start + _BAND_BYTES]].append(place)
-    seen: set[tuple[int, int]] = set()
-    for places in bands.values():
-        for pair in pairwise(places):
-            if pair not in seen:
-                seen.add(pair)
-                yield pair
+def _alike(signatures: NDArray[np.uint32]) -> Iterator[tuple[int, int]]:
+    """Yield the places of pairs that share a band of their signatures, each next to its neighbour in that band.
+
+    One band is sorted at a time, so no more than that is held.
+    """
+    for start in range(0, signatures.shape[1], _BAND_NUMBERS):
+        band = np.array(signatures[:, start : start + _BAND_NUMBERS])
+        order = np.lexsort(band.T)
+        same = (band[order[1:]] == band[order[:-1]]).all(axis=1)
+        yield from zip(order[:-1][same].tolist(), order[1:][same].tolist(), strict=True)
 
 
 def _features(text: str) -> tuple[frozenset[tuple[str, ...]], set[str]]:

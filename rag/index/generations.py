@@ -1,8 +1,9 @@
 """The index folder: sealed generations side by side, and a file that names the current one.
 
     index/CURRENT                       the name of the current generation, switched by one atomic rename
-    index/generations/NAME/             manifest.json, articles.sqlite, vectors.faiss, lexical/
+    index/generations/NAME/             manifest.json, articles.sqlite, facets.npy, vectors/, lexical/
     index/journal                       what an interrupted build had encoded
+    index/staging.sqlite                what a build has read and split so far
     index/.lock, index/.writer          held by the one writer, and who that is
 
 A reader opens the generation that CURRENT names and keeps it while a writer builds the next. A build that dies leaves
@@ -29,6 +30,9 @@ from rag.index.store import Store
 from rag.index.vectors import METRIC, VectorIndex
 
 KEPT = 2
+STORE = "articles.sqlite"
+VECTORS = "vectors"
+LEXICAL = "lexical"
 _CURRENT = "CURRENT"
 _WRITER = ".writer"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -62,7 +66,7 @@ def current_folder(index: Path) -> Path:
 def open_store(index: Path) -> tuple[Manifest, Store]:
     """Open the current generation's manifest and articles alone: what `show` and `status` need."""
     folder = current_folder(index)
-    return read_manifest(folder), Store(folder / "articles.sqlite")
+    return read_manifest(folder), Store(folder / STORE)
 
 
 def open_index(index: Path) -> Index:
@@ -86,13 +90,13 @@ def _open(folder: Path) -> Index:
     manifest = read_manifest(folder)
     if manifest.metric != METRIC:
         raise IndexBroken(f"{folder} measures by {manifest.metric}", hint="rebuild with: rag index --rebuild")
-    vectors = VectorIndex.load(folder / "vectors.faiss")
+    vectors = VectorIndex.load(folder / VECTORS)
     if (vectors.size, vectors.dim) != (manifest.passages, manifest.encoder.dim):
         raise IndexBroken(
             f"{folder} has {vectors.size} vectors of {vectors.dim} for {manifest.passages} of {manifest.encoder.dim}",
             hint="rebuild with: rag index --rebuild",
         )
-    return Index(folder, manifest, Store(folder / "articles.sqlite"), vectors, LexicalIndex.load(folder / "lexical"))
+    return Index(folder, manifest, Store(folder / STORE), vectors, LexicalIndex.load(folder / LEXICAL))
 
 
 @contextlib.contextmanager

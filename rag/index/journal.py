@@ -13,7 +13,7 @@ import os
 import struct
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -26,10 +26,13 @@ _HASH_BYTES = 32
 _CRC = struct.Struct("<I")
 # A kill loses nothing that was written; only a power cut can, and it loses what this many seconds brought.
 _SYNC_AFTER_S = 1.0
+_RECORDS_AT_ONCE = 10_000
 
 
 class Journal:
-    """Vectors by passage hash, those of an interrupted build first; open for appending while it is a context.
+    """Vectors with the hashes of their passages, those of an interrupted build first; records are numbered from 0.
+
+    Open for appending while it is a context. What it holds stays on disk.
 
     Raises:
         OSError: on opening and appending, when the disk is full or the folder cannot be written.
@@ -42,11 +45,11 @@ class Journal:
         self._record = np.dtype([("hash", f"V{_HASH_BYTES}"), ("row", "<f4", (dim,)), ("crc", "<u4")])
         self._stream: BinaryIO | None = None
         self._synced = time.monotonic()
-        self.known: Mapping[str, NDArray[np.float32]] = {}
+        self.size = 0
 
     def __enter__(self) -> Self:
         self._stream = self._file.open("r+b" if self._file.exists() else "w+b", buffering=0)
-        self.known, end = self._read(self._stream.read())
+        self.size, end = self._whole()
         self._stream.truncate(end)
         self._stream.seek(end)
         if end == 0:
@@ -66,22 +69,35 @@ class Journal:
             record = bytes.fromhex(digest) + np.asarray(row, "<f4").tobytes()
             block += record + _CRC.pack(zlib.crc32(record))
         self._write(bytes(block))
+        self.size += len(hashes)
 
-    def _read(self, content: bytes) -> tuple[dict[str, NDArray[np.float32]], int]:
-        """Return the vectors of all whole records, and where these end; 0 when the head is another's."""
-        if not content.startswith(self._head):
-            return {}, 0
-        size = self._record.itemsize
-        count = (len(content) - len(self._head)) // size
-        records = np.frombuffer(content, self._record, count, offset=len(self._head))
-        known: dict[str, NDArray[np.float32]] = {}
-        end = len(self._head)
-        for record in records:
-            if zlib.crc32(content[end : end + size - _CRC.size]) != record["crc"]:
-                break
-            known[bytes(record["hash"]).hex()] = record["row"]
-            end += size
-        return known, end
+    def hashes(self) -> Iterator[str]:
+        """Yield the hashes of all records, in order."""
+        for start in range(0, self.size, _RECORDS_AT_ONCE):
+            for digest in self._records()["hash"][start : start + _RECORDS_AT_ONCE]:
+                yield bytes(digest).hex()
+
+    def rows(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the vectors of records: (len(numbers), dim) float32."""
+        return np.asarray(self._records()["row"][numbers], np.float32)
+
+    def _records(self) -> NDArray[np.void]:
+        """Return all records, mapped anew: what is read through a map counts as held until the map is gone."""
+        if not self.size:
+            return np.empty(0, self._record)
+        return np.memmap(self._file, self._record, "r", offset=len(self._head), shape=(self.size,))
+
+    def _whole(self) -> tuple[int, int]:
+        """Return how many whole records there are, and where these end; 0 when the head is another's."""
+        with self._file.open("rb") as stream:
+            if stream.read(len(self._head)) != self._head:
+                return 0, 0
+            count = 0
+            while len(record := stream.read(self._record.itemsize)) == self._record.itemsize:
+                if zlib.crc32(record[: -_CRC.size]) != _CRC.unpack(record[-_CRC.size :])[0]:
+                    break
+                count += 1
+        return count, len(self._head) + count * self._record.itemsize
 
     def _write(self, block: bytes) -> None:
         if self._stream is None:

@@ -1,16 +1,17 @@
-"""Words and BM25: what is counted in a text, and the scores that bm25s gives for it.
+"""Words and BM25: what is counted in a text, and what a question's words score in every passage.
 
-bm25s' own tokenizer takes a whole run of Chinese for one word, so the words are cut here: Unicode words, English ones
-stemmed, and every run of a script written without spaces as its characters and their pairs, so that any two
-neighbouring characters of a sentence find it (as Lucene's CJKAnalyzer does).
+A tokenizer made for English takes a whole run of Chinese for one word, so the words are cut here: Unicode words,
+English ones stemmed, and every run of a script written without spaces as its characters and their pairs, so that any
+two neighbouring characters of a sentence find it (as Lucene's CJKAnalyzer does).
 """
 
 from __future__ import annotations
 
+import bisect
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -20,8 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import IndexBroken
+from rag.index.arrays import open_array
 
 ANALYZER = "unicode words, english stems, unspaced scripts as characters and pairs, 1"
+
+_USUAL_MEMORY_BYTES = 128 * 2**20
 
 # Han, kana, bopomofo, hangul, Thai, Lao, Myanmar, Khmer: written without spaces, or (hangul) with endings glued on.
 _UNSPACED = (
@@ -89,17 +93,16 @@ def _stemmer() -> Any:  # noqa: ANN401 - PyStemmer ships no types
 
 
 class LexicalIndex:
-    """BM25 over the passages' words: bm25s' matrix of scores, one column per word (Lù, 2024, arXiv:2407.03618).
+    """BM25 over the passages' words: a matrix of scores, one column per word (Lù, 2024, arXiv:2407.03618).
 
-    `bm25s` computes and writes the matrix, with Lucene's formula. It is read here without it: a question's scores are
-    the sum of its words' columns, and importing bm25s takes longer than that by a factor of hundreds.
+    The scores of a question are the sum of its words' columns. Nothing is read but these.
     """
 
     def __init__(
         self,
         *,
         size: int,
-        vocabulary: Mapping[str, int],
+        vocabulary: Vocabulary,
         starts: NDArray[np.int64],
         rows: NDArray[np.int32],
         values: NDArray[np.float32],
@@ -111,17 +114,19 @@ class LexicalIndex:
         self._values = values
 
     @classmethod
-    def build(cls, texts: Iterable[Sequence[str]], *, k1: float, b: float, folder: Path) -> LexicalIndex:
-        """Index one list of words per passage, in row order, and write it as plain arrays and JSON (no pickle)."""
-        import bm25s
+    def build(
+        cls,
+        texts: Iterable[Sequence[str]],
+        *,
+        k1: float,
+        b: float,
+        folder: Path,
+        memory_bytes: int = _USUAL_MEMORY_BYTES,
+    ) -> LexicalIndex:
+        """Index one list of words per passage, in row order; see `postings` for what is written."""
+        from rag.index.postings import write_matrix
 
-        words = [list(text) for text in texts]
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "lexical.json").write_text(json.dumps({"size": len(words), "empty": not any(words)}))
-        if any(words):
-            engine = bm25s.BM25(method="lucene", k1=k1, b=b)
-            engine.index(words, show_progress=False)
-            engine.save(folder, allow_pickle=False, show_progress=False)
+        write_matrix(texts, k1=k1, b=b, folder=folder, memory_bytes=memory_bytes)
         return cls.load(folder)
 
     @classmethod
@@ -132,33 +137,22 @@ class LexicalIndex:
             IndexBroken: a file is missing, or is not what `build` wrote.
         """
         try:
-            return cls._load(folder)
+            return cls(
+                size=json.loads((folder / "lexical.json").read_text())["size"],
+                vocabulary=Vocabulary.load(folder),
+                starts=open_array(folder / "starts.npy", np.int64),
+                rows=open_array(folder / "rows.npy", np.int32),
+                values=open_array(folder / "values.npy", np.float32),
+            )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise IndexBroken(f"{folder} cannot be read: {error}", hint="rebuild with: rag index --rebuild") from error
-
-    @classmethod
-    def _load(cls, folder: Path) -> LexicalIndex:
-        about = json.loads((folder / "lexical.json").read_text())
-        if about["empty"]:
-            none = np.empty(0, np.int32)
-            return cls(
-                size=about["size"],
-                vocabulary={},
-                starts=np.zeros(1, np.int64),
-                rows=none,
-                values=none.astype(np.float32),
-            )
-        starts, rows, values = (
-            np.load(folder / f"{name}.csc.index.npy", mmap_mode="r", allow_pickle=False)
-            for name in ("indptr", "indices", "data")
-        )
-        vocabulary = json.loads((folder / "vocab.index.json").read_text(encoding="utf-8"))
-        return cls(size=about["size"], vocabulary=vocabulary, starts=starts, rows=rows, values=values)
 
     def scores(self, words: Sequence[str]) -> NDArray[np.float32]:
         """Return every passage's BM25 score for the words: (n,) float32, 0 where none of them stands."""
         scores = np.zeros(self._size, dtype=np.float32)
-        for number in (self._vocabulary[word] for word in words if word in self._vocabulary):
+        for number in self._numbers(words):
+            if number is None:
+                continue
             column = slice(self._starts[number], self._starts[number + 1])
             # A column names each passage at most once, so that plain indexing adds right.
             scores[self._rows[column]] += self._values[column]
@@ -166,7 +160,40 @@ class LexicalIndex:
 
     def rarity(self, words: Sequence[str]) -> NDArray[np.float64]:
         """Return how telling each word is, in 0..1: its inverse document frequency, 1 if no passage has it."""
-        numbers = [self._vocabulary.get(word) for word in words]
+        numbers = self._numbers(words)
         counts = np.array([0 if n is None else self._starts[n + 1] - self._starts[n] for n in numbers], np.float64)
         rarity: NDArray[np.float64] = np.log1p((self._size - counts + 0.5) / (counts + 0.5))
         return rarity / float(np.log1p((self._size + 0.5) / 0.5))
+
+    def _numbers(self, words: Sequence[str]) -> list[int | None]:
+        found = {word: self._vocabulary.find(word) for word in set(words)}
+        return [found[word] for word in words]
+
+
+class Vocabulary:
+    """Sorted words on disk, each found by halving: opening reads none of them."""
+
+    def __init__(self, letters: NDArray[np.uint8], offsets: NDArray[np.int64]) -> None:
+        self._letters = letters
+        self._offsets = offsets
+
+    @classmethod
+    def load(cls, folder: Path) -> Vocabulary:
+        """Open `words.txt` and `words.npy`."""
+        file = folder / "words.txt"
+        # A file without bytes cannot be mapped.
+        letters = np.memmap(file, np.uint8, "r") if file.stat().st_size else np.empty(0, np.uint8)
+        return cls(np.asarray(letters.view(np.ndarray)), open_array(folder / "words.npy", np.int64))
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def __getitem__(self, number: int) -> bytes:
+        return self._letters[self._offsets[number] : self._offsets[number + 1]].tobytes()
+
+    def find(self, word: str) -> int | None:
+        """Return a word's number, None if it is none of them."""
+        wanted = word.encode("utf-8", "surrogatepass")
+        # bisect asks for the items that it compares, and for no others.
+        number = bisect.bisect_left(self, wanted)
+        return number if number < len(self) and self[number] == wanted else None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rag.errors import IndexBroken
 
-FORMAT = 2
+FORMAT = 3
 FILE = "manifest.json"
 _REBUILD = "rebuild with: rag index --rebuild"
 _SHOWN_CHARACTERS = 32
@@ -32,7 +32,8 @@ class Manifest:
     """One generation: how it was made, what it holds, and a checksum and size per file.
 
     `content` is the hash of what was indexed and how, so that two builds of the same articles with the same settings
-    have the same one. `reading` is the hash of the code that read the files, `empty` are files without any text.
+    have the same one. `reading` is the hash of the code that read the files, `empty` are files without any text,
+    `skipped` those that are no articles. `search` says how the vectors are searched, and what was measured for it.
     """
 
     content: str
@@ -46,6 +47,8 @@ class Manifest:
     failed: tuple[Mapping[str, str], ...]
     built: str
     empty: tuple[Mapping[str, str], ...] = ()
+    skipped: tuple[Mapping[str, str], ...] = ()
+    search: Mapping[str, object] = field(default_factory=dict)
     reading: str = ""
     files: Mapping[str, Mapping[str, str | int]] = field(default_factory=dict)
     format: int = FORMAT
@@ -109,7 +112,7 @@ def read_manifest(folder: Path) -> Manifest:
         if raw["format"] != FORMAT:
             raise IndexBroken(f"{folder} has index format {raw['format']}, this version reads {FORMAT}", hint=_REBUILD)
         raw["encoder"] = EncoderFacts(**raw["encoder"])
-        raw |= {name: tuple(raw[name]) for name in ("roots", "failed", "empty")}
+        raw |= {name: tuple(raw[name]) for name in ("roots", "failed", "empty", "skipped")}
         manifest = Manifest(**raw)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise IndexBroken(f"{folder / FILE} cannot be read: {error}", hint=_REBUILD) from error

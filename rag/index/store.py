@@ -6,46 +6,66 @@ A passage's row number is its row in the vectors and in the words: 0..n-1, in th
 from __future__ import annotations
 
 import calendar
+import contextlib
 import errno
 import functools
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import ArticleMissing, IndexBroken
+from rag.index.arrays import ArrayWriter, open_array
 from rag.records import Article, Passage, Span
 
-_SCHEMA = """
+_TABLES = """
 CREATE TABLE articles (
     number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, path TEXT NOT NULL, file TEXT NOT NULL, hash TEXT NOT NULL,
     title TEXT NOT NULL, source TEXT, author TEXT, published TEXT, earliest TEXT, latest TEXT, language TEXT, url TEXT,
     first_line INTEGER NOT NULL, text TEXT NOT NULL, furniture TEXT NOT NULL, origins TEXT NOT NULL,
-    metadata TEXT NOT NULL, signature BLOB NOT NULL, copy_of TEXT
+    metadata TEXT NOT NULL, signature BLOB NOT NULL, copy_of TEXT, first_row INTEGER NOT NULL, passages INTEGER NOT NULL
+);
+CREATE TABLE passages (
+    row INTEGER PRIMARY KEY, article INTEGER NOT NULL REFERENCES articles (number), ordinal INTEGER NOT NULL,
+    start INTEGER NOT NULL, "end" INTEGER NOT NULL, sentences TEXT NOT NULL, hash TEXT NOT NULL
 );
 CREATE TABLE words (row INTEGER PRIMARY KEY, words TEXT NOT NULL);
 CREATE TABLE files (
     file TEXT PRIMARY KEY, id TEXT NOT NULL, path TEXT NOT NULL, bytes INTEGER NOT NULL, modified_ns INTEGER NOT NULL,
     hash TEXT NOT NULL
 );
-CREATE INDEX copies ON articles (id, copy_of) WHERE copy_of IS NOT NULL;
-CREATE TABLE passages (
-    row INTEGER PRIMARY KEY, article INTEGER NOT NULL REFERENCES articles (number), ordinal INTEGER NOT NULL,
-    start INTEGER NOT NULL, "end" INTEGER NOT NULL, sentences TEXT NOT NULL, hash TEXT NOT NULL,
-    UNIQUE (article, ordinal)
-);
 """
+# Made when the rows are in, which is many times quicker than keeping them up.
+_INDEXES = """
+CREATE INDEX copies ON articles (id, copy_of) WHERE copy_of IS NOT NULL;
+CREATE INDEX articles_of_file ON articles (file);
+CREATE INDEX rows_of_hash ON passages (hash);
+CREATE TABLE facets (kind TEXT, name TEXT, number INTEGER NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID;
+"""
+# What filters look at, one line per article: its first and last day as YYYYMMDD, the numbers of its source and language
+# in `facets` (-1: none), and how many passages it has.
+FACETS = "facets.npy"
+_EARLIEST, _LATEST, _SOURCE, _LANGUAGE, _PASSAGES = range(5)
 _ARTICLE = (
     "a.id, a.path, a.text, a.title, a.source, a.author, a.published, a.language, a.url, a.first_line, a.furniture, "
     "a.origins, a.metadata"
 )
 _PASSAGE = 'a.id, p.ordinal, p.start, p."end", p.sentences'
+_COPIED = (
+    "title, source, author, published, earliest, latest, language, url, first_line, text, furniture, origins, "
+    "metadata, signature"
+)
 _BATCH = 500
+_FACETS_AT_ONCE = 10_000
+_NEVER = 99_999_999
+_USUAL_CACHE_BYTES = 16 * 2**20
+_REBUILD = "rebuild with: rag index --rebuild"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,38 +136,158 @@ def date_range(published: str) -> tuple[str, str]:
     return f"{year:04}-{first_month:02}-{first_day:02}", f"{year:04}-{last_month:02}-{last_day:02}"
 
 
-def write_store(file: Path, articles: Iterable[StoredArticle], *, files: Iterable[StoredFile] = ()) -> int:
-    """Write articles and passages into a new file, in the order given; return the number of passages.
+class StoreWriter:
+    """Writes articles with their passages, in the order given, into a new file; a context that is whole once it ends.
+
+    `cache_bytes` is how much of the file is kept in memory; without `file` it is a temporary one.
 
     Raises:
         OSError: the file cannot be written, as when the disk is full.
     """
+
+    def __init__(self, file: Path | None, *, cache_bytes: int = _USUAL_CACHE_BYTES) -> None:
+        self._file = file or Path()
+        self.articles = 0
+        self.passages = 0
+        with _told_by_the_system(self._file):
+            self.connection = sqlite3.connect(file.absolute().as_uri() if file else "", uri=True)
+            # The generation is sealed after this file is whole, so a journal would guard nothing.
+            self.connection.executescript(
+                f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{cache_bytes // 1024};"
+                + _TABLES
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                with _told_by_the_system(self._file):
+                    self.connection.commit()
+        finally:
+            self.connection.close()
+
+    def add(self, stored: StoredArticle) -> None:
+        """Append one article."""
+        with _told_by_the_system(self._file):
+            marks = ", ".join("?" * 22)
+            row = (*_article_row(self.articles, stored), self.passages, len(stored.passages))
+            self.connection.execute(f"INSERT INTO articles VALUES ({marks})", row)
+            rows = range(self.passages, self.passages + len(stored.passages))
+            self.connection.executemany(
+                "INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (row, self.articles, p.ordinal, p.start, p.end, _spans_to_json(p.sentences), embedded)
+                    for row, p, embedded in zip(rows, stored.passages, stored.passage_hashes, strict=True)
+                ),
+            )
+            self.connection.executemany("INSERT INTO words VALUES (?, ?)", zip(rows, stored.words, strict=True))
+        self.articles += 1
+        self.passages += len(stored.passages)
+
+    def attach(self, file: Path, name: str) -> None:
+        """Let `copy` find another store's articles under a name."""
+        self.connection.commit()  # SQLite attaches nothing within a transaction
+        self.connection.execute(f"ATTACH ? AS {name}", (f"{file.absolute().as_uri()}?immutable=1",))
+
+    def copy(self, source: str, article_id: str, *, file: str) -> tuple[int, int]:
+        """Append an article of an attached store, read from `file`; return its first row there, and how many it has."""
+        with _told_by_the_system(self._file):
+            found = self.connection.execute(
+                f"SELECT number, first_row, passages FROM {source}.articles WHERE id = ?", (article_id,)
+            ).fetchone()
+            number, first, count = found
+            self.connection.execute(
+                f"INSERT INTO articles SELECT ?, id, path, ?, hash, {_COPIED}, NULL, ?, passages "
+                f"FROM {source}.articles WHERE number = ?",
+                (self.articles, file, self.passages, number),
+            )
+            moved, rows = self.passages - first, (first, first + count)
+            self.connection.execute(
+                'INSERT INTO passages SELECT row + ?, ?, ordinal, start, "end", sentences, hash '
+                f"FROM {source}.passages WHERE row >= ? AND row < ?",
+                (moved, self.articles, *rows),
+            )
+            self.connection.execute(
+                f"INSERT INTO words SELECT row + ?, words FROM {source}.words WHERE row >= ? AND row < ?",
+                (moved, *rows),
+            )
+        self.articles += 1
+        self.passages += count
+        return first, count
+
+    def hashes(self, source: str, first: int, count: int) -> list[str]:
+        """Return the hashes of what was embedded for rows of an attached store."""
+        query = f"SELECT hash FROM {source}.passages WHERE row >= ? AND row < ? ORDER BY row"
+        return [row[0] for row in self.connection.execute(query, (first, first + count))]
+
+    def words(self) -> Iterator[list[str]]:
+        """Yield the words of each passage, in row order."""
+        for (words,) in self.connection.execute("SELECT words FROM words ORDER BY row"):
+            yield words.split()
+
+    def compared(self) -> Iterator[tuple[str, bytes]]:
+        """Yield each article's id and signature: the earliest first, those without a date last, then by id."""
+        return iter(
+            self.connection.execute("SELECT id, signature FROM articles ORDER BY published IS NULL, published, id")
+        )
+
+    def article(self, article_id: str) -> Article:
+        """Return one of the articles."""
+        row = self.connection.execute(f"SELECT {_ARTICLE} FROM articles a WHERE a.id = ?", (article_id,)).fetchone()
+        return _article(row)
+
+    def finish(self, *, files: Iterable[StoredFile] = (), copies: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Add the files that were read whole, note which articles are copies of which, and write what filters need."""
+        with _told_by_the_system(self._file):
+            self.connection.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?)", map(astuple, files))
+            self.connection.executemany(
+                "UPDATE articles SET copy_of = ? WHERE id = ?", ((of, name) for name, of in copies.items())
+            )
+            self.connection.executescript(_INDEXES)
+            self._write_facets()
+
+    def _write_facets(self) -> None:
+        numbers: dict[tuple[str, str], int] = {}
+        with ArrayWriter(self._file.with_name(FACETS), shape=(self.articles, 5), dtype=np.int32) as writer:
+            cursor = self.connection.execute(
+                "SELECT earliest, latest, source, language, passages FROM articles ORDER BY number"
+            )
+            while batch := cursor.fetchmany(_FACETS_AT_ONCE):
+                lines = [
+                    (
+                        _day(earliest, none=_NEVER),
+                        _day(latest, none=0),
+                        _numbered(numbers, "source", source),
+                        _numbered(numbers, "language", language),
+                        passages,
+                    )
+                    for earliest, latest, source, language, passages in batch
+                ]
+                writer.write(np.array(lines, np.int32))
+        rows = ((kind, name, number) for (kind, name), number in numbers.items())
+        self.connection.executemany("INSERT INTO facets VALUES (?, ?, ?)", rows)
+
+
+def _day(date: str | None, *, none: int) -> int:
+    return none if date is None else int(date.replace("-", ""))
+
+
+def _numbered(numbers: dict[tuple[str, str], int], kind: str, name: str | None) -> int:
+    return -1 if name is None else numbers.setdefault((kind, name.casefold()), len(numbers))
+
+
+@contextlib.contextmanager
+def _told_by_the_system(file: Path) -> Iterator[None]:
+    """Turn what SQLite says when it cannot write into the system's error."""
     try:
-        return _write_store(file, articles, files)
+        yield
     except sqlite3.OperationalError as error:
         code = errno.ENOSPC if "full" in str(error) else errno.EIO
         raise OSError(code, str(error), str(file)) from error
-
-
-def _write_store(file: Path, articles: Iterable[StoredArticle], files: Iterable[StoredFile]) -> int:
-    connection = sqlite3.connect(file)
-    try:
-        # The generation is sealed after this file is whole, so a journal would guard nothing.
-        connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _SCHEMA)
-        row = 0
-        for number, stored in enumerate(articles):
-            connection.execute(f"INSERT INTO articles VALUES ({', '.join('?' * 20)})", _article_row(number, stored))
-            for passage, embedded, words in zip(stored.passages, stored.passage_hashes, stored.words, strict=True):
-                sentences = _spans_to_json(passage.sentences)
-                values = (row, number, passage.ordinal, passage.start, passage.end, sentences, embedded)
-                connection.execute("INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?)", values)
-                connection.execute("INSERT INTO words VALUES (?, ?)", (row, words))
-                row += 1
-        connection.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?)", (astuple(known) for known in files))
-        connection.commit()
-        return row
-    finally:
-        connection.close()
 
 
 class Store:
@@ -156,8 +296,7 @@ class Store:
     def __init__(self, file: Path) -> None:
         # immutable: a sealed generation never changes, so SQLite needs neither locks nor a journal.
         self._connection = sqlite3.connect(f"{file.absolute().as_uri()}?immutable=1", uri=True)
-        # SQLite's own NOCASE folds ASCII alone.
-        self._connection.create_function("rag_fold", 1, lambda text: text and text.casefold(), deterministic=True)
+        self._facets = file.with_name(FACETS)
 
     def close(self) -> None:
         """Close the file."""
@@ -181,9 +320,9 @@ class Store:
             ArticleMissing: the article has no such passage.
         """
         row = self._one(
-            f"SELECT {_PASSAGE} FROM passages p JOIN articles a ON a.number = p.article "
-            "WHERE a.id = ? AND p.ordinal = ?",
-            (article_id, ordinal),
+            f"SELECT {_PASSAGE} FROM articles a JOIN passages p ON p.row = a.first_row + ? "
+            "WHERE a.id = ? AND ? < a.passages",
+            (ordinal, article_id, ordinal),
         )
         if row is None:
             raise ArticleMissing(f"no passage {article_id}#{ordinal} in the index", hint=f"see: rag show {article_id}")
@@ -213,7 +352,7 @@ class Store:
         """Return what `rag status` lists of each article: id, path, title, source, date, language, sizes, origins."""
         query = (
             "SELECT a.id, a.path, a.title, a.source, a.published, a.language, length(a.text), "
-            "(SELECT count(*) FROM passages p WHERE p.article = a.number), a.copy_of, a.origins "
+            "a.passages, a.copy_of, a.origins "
             "FROM articles a ORDER BY a.number"
         )
         names = (
@@ -228,8 +367,9 @@ class Store:
         query = "SELECT file, hash, signature, copy_of FROM articles WHERE id = ?"
         file, digest, signature, copy_of = self._all(query, (article_id,))[0]
         query = (
-            f"SELECT p.hash, w.words, {_PASSAGE} FROM passages p JOIN articles a ON a.number = p.article "
-            "JOIN words w ON w.row = p.row WHERE a.id = ? ORDER BY p.ordinal"
+            f"SELECT p.hash, w.words, {_PASSAGE} FROM articles a "
+            "JOIN passages p ON p.row BETWEEN a.first_row AND a.first_row + a.passages - 1 "
+            "JOIN words w ON w.row = p.row WHERE a.id = ? ORDER BY p.row"
         )
         rows = self._all(query, (article_id,))
         return StoredArticle(
@@ -243,60 +383,75 @@ class Store:
             copy_of=copy_of,
         )
 
-    def files(self) -> list[StoredFile]:
-        """Return the files that were read whole."""
-        return [StoredFile(*row) for row in self._all("SELECT * FROM files ORDER BY file")]
+    def file(self, file: str) -> StoredFile | None:
+        """Return a file as it was when it was read whole; None if it was not."""
+        row = self._one("SELECT * FROM files WHERE file = ?", (file,))
+        return StoredFile(*row) if row else None
 
-    def articles_by_file(self) -> dict[str, list[tuple[str, str]]]:
-        """Return each file's articles, as ids and hashes."""
-        found: dict[str, list[tuple[str, str]]] = {}
-        for file, article_id, digest in self._all("SELECT file, id, hash FROM articles ORDER BY number"):
-            found.setdefault(file, []).append((article_id, digest))
-        return found
+    def articles_of(self, file: str) -> list[tuple[str, str]]:
+        """Return the articles that were read from a file, as ids and hashes."""
+        return [(row[0], row[1]) for row in self._all("SELECT id, hash FROM articles WHERE file = ?", (file,))]
+
+    def article_files(self) -> Iterator[str]:
+        """Yield the files that articles were read from, sorted."""
+        cursor = self._connection.cursor()
+        return (row[0] for row in cursor.execute("SELECT DISTINCT file FROM articles ORDER BY file"))
 
     @functools.cached_property
     def copies(self) -> dict[str, str]:
         """Return, for each article that is a copy of another, the id of that one, which itself is none."""
         return dict(self._all("SELECT id, copy_of FROM articles WHERE copy_of IS NOT NULL"))
 
-    def article_hashes(self) -> dict[str, str]:
-        """Return each article's hash by its id."""
-        return dict(self._all("SELECT id, hash FROM articles"))
+    def article_hash(self, article_id: str) -> str | None:
+        """Return an article's hash; None if there is no such article."""
+        row = self._one("SELECT hash FROM articles WHERE id = ?", (article_id,))
+        return row[0] if row else None
 
-    def passage_hashes(self) -> dict[str, int]:
-        """Return the row of a passage by the hash of what was embedded for it."""
-        return dict(self._all("SELECT hash, row FROM passages ORDER BY row DESC"))
+    def row_of(self, passage_hash: str) -> int | None:
+        """Return the first row for which a text with this hash was embedded; None if there is none."""
+        row = self._one("SELECT min(row) FROM passages WHERE hash = ?", (passage_hash,))
+        return row[0] if row else None
 
     def allowed(self, wanted: ArticleFilter, *, size: int) -> NDArray[np.bool_]:
         """Return which passages (size,) belong to articles that pass a filter."""
-        conditions, values = _conditions(wanted)
-        query = "SELECT p.row FROM passages p JOIN articles a ON a.number = p.article WHERE " + " AND ".join(conditions)
-        mask = np.zeros(size, dtype=np.bool_)
-        mask[[row[0] for row in self._all(query, values)]] = True
+        facets = self._read_facets()
+        passing = np.ones(len(facets), np.bool_)
+        if wanted.since:
+            passing &= facets[:, _LATEST] >= _day(date_range(wanted.since)[0], none=0)
+        if wanted.until:
+            passing &= facets[:, _EARLIEST] <= _day(date_range(wanted.until)[1], none=0)
+        if wanted.source:
+            query = "SELECT number FROM facets WHERE kind = 'source' AND name = ?"
+            passing &= np.isin(facets[:, _SOURCE], self._facet_numbers(query, (wanted.source.casefold(),)))
+        if wanted.language:
+            # "en" finds "en-US" too.
+            begins = "substr(name || '-', 1, length(?1) + 1) = ?1 || '-'"
+            query = f"SELECT number FROM facets WHERE kind = 'language' AND {begins}"
+            passing &= np.isin(facets[:, _LANGUAGE], self._facet_numbers(query, (wanted.language.casefold(),)))
+        mask = np.repeat(passing, facets[:, _PASSAGES])
+        if len(mask) != size:
+            raise IndexBroken(f"{self._facets} speaks of {len(mask)} passages, not {size}", hint=_REBUILD)
         return mask
+
+    def _read_facets(self) -> NDArray[np.int32]:
+        try:
+            return open_array(self._facets, np.int32, dimensions=2)
+        except (OSError, ValueError) as error:
+            raise IndexBroken(f"{self._facets} cannot be read: {error}", hint=_REBUILD) from error
+
+    def _facet_numbers(self, query: str, values: Sequence[str]) -> list[int]:
+        return [row[0] for row in self._all(query, values)]
 
     # What a row holds is known from the query alone, so here the columns are Any.
     def _all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         try:
             return self._connection.execute(query, values).fetchall()
         except sqlite3.DatabaseError as error:
-            raise IndexBroken(f"the index cannot be read: {error}", hint="rebuild with: rag index --rebuild") from error
+            raise IndexBroken(f"the index cannot be read: {error}", hint=_REBUILD) from error
 
     def _one(self, query: str, values: Sequence[object]) -> tuple[Any, ...] | None:
         rows = self._all(query, values)
         return rows[0] if rows else None
-
-
-def _conditions(wanted: ArticleFilter) -> tuple[list[str], list[str]]:
-    parts = {
-        "a.latest >= ?": wanted.since and date_range(wanted.since)[0],
-        "a.earliest <= ?": wanted.until and date_range(wanted.until)[1],
-        "rag_fold(a.source) = ?": wanted.source and wanted.source.casefold(),
-        # "en" finds "en-US" too.
-        "rag_fold(a.language) || '-' LIKE ? || '-%'": wanted.language and wanted.language.casefold(),
-    }
-    chosen = {condition: value for condition, value in parts.items() if value}
-    return [*chosen, "1"], list(chosen.values())
 
 
 def _article_row(number: int, stored: StoredArticle) -> tuple[object, ...]:

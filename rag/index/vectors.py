@@ -1,91 +1,107 @@
-"""Vectors: FAISS by inner product on unit rows, which is the cosine; higher is better, always."""
+"""Vectors: unit rows compared by inner product, which is the cosine; higher is better, always.
+
+    vectors.npy       the rows, (n, dim) float32: in row order, or list by list
+    lists.json        how many rows a search compares; the files below are there only if this one is
+    heads.npy         the rows seen along few directions that tell them apart best, (n, fewer) float32, list by list
+    directions.npy    these directions, (dim, fewer) float32
+    centres.npy       the middle of each list, (lists, dim) float32, unit rows
+    bounds.npy        where each list begins in vectors.npy, (lists + 1,) int64
+    order.npy         which row lies at a place of vectors.npy, (n,) int32
+    places.npy        at which place of it a row lies, (n,) int32
+
+Without lists a search compares all rows. With them it goes from the list whose centre is nearest to the next, until it
+has seen so many of the *allowed* rows; their heads tell which are worth comparing whole. So a filter never empties a
+search, and one that few rows pass makes it exact.
+"""
 
 from __future__ import annotations
 
-import errno
-import os
+import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import IndexBroken
-
-if TYPE_CHECKING:
-    import faiss
+from rag.index.arrays import open_array, save_array
 
 METRIC = "inner_product"
 _UNIT_TOLERANCE = 1e-3
-_CHECKED_ROWS = 1024
+_CHECKED_ROWS = 64
+_REBUILD = "rebuild with: rag index --rebuild"
+_COPIED_ROWS = 4096  # at once, so that the copy stays in the processor's cache
+_FEW = 0.25
+_EXACT_ROWS = 8192  # so few rows that pass a filter are all compared whole
+# How many of the rows with the best heads are compared whole: some for each that is asked for.
+_WHOLE_ROWS = 200
+_WHOLE_ROWS_EACH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """Rows sorted into lists, each around a centre; `compared` is how many allowed rows a search looks at."""
+
+    heads: NDArray[np.float32]
+    directions: NDArray[np.float32]
+    centres: NDArray[np.float32]
+    bounds: NDArray[np.int64]
+    order: NDArray[np.int32]
+    places: NDArray[np.int32]
+    compared: int
 
 
 class VectorIndex:
-    """Exact search over unit rows (n, dim) by inner product."""
+    """Search over unit rows (n, dim) by inner product: exact, or exact within the nearest lists."""
 
-    def __init__(self, index: faiss.Index) -> None:
-        self._index = index
+    def __init__(self, vectors: NDArray[np.float32], *, lists: Lists | None = None) -> None:
+        self._vectors = vectors
+        self._lists = lists
 
     @property
     def size(self) -> int:
         """Return the number of rows."""
-        return int(self._index.ntotal)
+        return len(self._vectors)
 
     @property
     def dim(self) -> int:
         """Return the number of columns."""
-        return int(self._index.d)
+        return int(self._vectors.shape[1])
 
     @classmethod
     def build(cls, vectors: NDArray[np.float32]) -> VectorIndex:
-        """Index rows in order; `vectors`: (n, dim) float32, unit rows.
+        """Index rows in order, for exact search; `vectors`: (n, dim) float32, unit rows.
 
         Raises:
             ValueError: a row is not of unit length.
         """
-        import faiss
-
         rows = np.ascontiguousarray(vectors, dtype=np.float32)
-        _check_unit(rows, error=ValueError)
-        index = faiss.IndexFlatIP(rows.shape[1])
-        index.add(rows)
-        return cls(index)
+        check_unit(rows, error=ValueError)
+        return cls(rows)
 
-    def save(self, file: Path) -> None:
-        """Write the index in FAISS' own format.
+    def save(self, folder: Path) -> None:
+        """Write an index without lists; `lists.write_vectors` writes those that do not fit into memory.
 
         Raises:
-            OSError: the file cannot be written, as when the disk is full.
+            OSError: a file cannot be written, as when the disk is full.
         """
-        import faiss
-
-        try:
-            faiss.write_index(self._index, str(file))
-        except RuntimeError as error:
-            # FAISS tells what went wrong in words alone.
-            code = errno.ENOSPC if os.strerror(errno.ENOSPC) in str(error) else errno.EIO
-            raise OSError(code, os.strerror(code), str(file)) from error
+        folder.mkdir(parents=True, exist_ok=True)
+        save_array(folder / "vectors.npy", self._vectors)
 
     @classmethod
-    def load(cls, file: Path) -> VectorIndex:
-        """Open what `save` wrote.
+    def load(cls, folder: Path) -> VectorIndex:
+        """Open an index; the arrays are memory-mapped.
 
         Raises:
-            IndexBroken: FAISS cannot read the file, the metric is not the inner product, or a row is not of length 1.
+            IndexBroken: a file is missing or is no such array, or a row is not of length 1.
         """
-        import faiss
-
         try:
-            index = faiss.read_index(str(file))
-        except RuntimeError as error:
-            raise IndexBroken(f"{file} is no FAISS index", hint="rebuild with: rag index --rebuild") from error
-        if index.metric_type != faiss.METRIC_INNER_PRODUCT:
-            raise IndexBroken(
-                f"{file} measures by FAISS metric {index.metric_type}, not by inner product",
-                hint="rebuild with: rag index --rebuild",
-            )
-        opened = cls(index)
-        _check_unit(opened.rows(np.arange(min(index.ntotal, _CHECKED_ROWS))), error=IndexBroken)
+            opened = cls(open_array(folder / "vectors.npy", np.float32, dimensions=2), lists=_load_lists(folder))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise IndexBroken(f"{folder} cannot be read: {error}", hint=_REBUILD) from error
+        # A sample from all over, so that opening takes no longer with more rows.
+        sample = np.linspace(0, opened.size - 1, min(opened.size, _CHECKED_ROWS)).astype(np.int64)
+        check_unit(opened._vectors[sample], error=IndexBroken)
         return opened
 
     def search(
@@ -95,28 +111,101 @@ class VectorIndex:
 
         `allowed` (n,) restricts the search before the cut, so that a filter never empties a full answer.
         """
-        import faiss
-
-        available = self.size if allowed is None else int(allowed.sum())
-        # faiss pads short results with -1, so k is clamped first.
-        k = min(k, available)
-        if k == 0:
-            return np.empty(0, np.int64), np.empty(0, np.float32)
-        selector = None if allowed is None else faiss.IDSelectorBatch(np.flatnonzero(allowed).astype(np.int64))
-        parameters = None if selector is None else faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]  # made by SWIG
-        scores, rows = self._index.search(query[None, :], k, params=parameters)
-        order = np.lexsort((rows[0], -scores[0]))
-        return rows[0][order], scores[0][order]
+        query = np.ascontiguousarray(query, np.float32)
+        if self._lists is not None:
+            rows, scores = self._search_lists(query, self._lists, k=k, allowed=allowed)
+        elif allowed is None:
+            rows, scores = np.arange(self.size), self._vectors @ query
+        else:
+            rows = np.flatnonzero(allowed)
+            # Rows that do not lie side by side are copied first: where many pass, all are compared sooner.
+            few = len(rows) < self.size * _FEW
+            scores = _dots(self._vectors, rows, query) if few else (self._vectors @ query)[rows]
+        return _best(rows, scores, k=k)
 
     def rows(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the stored vectors of the given rows: (len(numbers), dim) float32."""
-        if not len(numbers):
-            return np.empty((0, self.dim), np.float32)
-        return np.asarray(self._index.reconstruct_batch(np.ascontiguousarray(numbers, np.int64)))
+        places = np.asarray(numbers, np.int64)
+        return self._vectors[places if self._lists is None else self._lists.places[places]]
+
+    def _search_lists(
+        self, query: NDArray[np.float32], lists: Lists, *, k: int, allowed: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        whole = _WHOLE_ROWS + _WHOLE_ROWS_EACH * k
+        wanted = max(lists.compared, whole)
+        nearest = np.argsort(-np.vecdot(lists.centres, query), kind="stable")
+        head = query @ lists.directions
+        if allowed is None:
+            chosen = nearest[: _enough(np.diff(lists.bounds)[nearest], wanted)]
+            spans = [(int(lists.bounds[number]), int(lists.bounds[number + 1])) for number in chosen]
+            places = np.concatenate([np.arange(start, end) for start, end in spans])
+            # vecdot, for a product with a matrix wakes threads, which costs more than so short a list.
+            heads = np.concatenate([np.vecdot(lists.heads[start:end], head) for start, end in spans])
+        else:
+            passing = allowed[lists.order]
+            counts = np.concatenate([[0], np.cumsum(passing)])[lists.bounds]
+            if counts[-1] > _EXACT_ROWS:
+                chosen = np.sort(nearest[: _enough(np.diff(counts)[nearest], wanted)])
+                spans = [(int(lists.bounds[number]), int(lists.bounds[number + 1])) for number in chosen]
+                places = np.concatenate([np.flatnonzero(passing[start:end]) + start for start, end in spans])
+                heads = _dots(lists.heads, places, head)
+            else:
+                places = np.flatnonzero(passing)
+                heads = np.zeros(len(places), np.float32)
+                whole = len(places)
+        if len(places) > whole:
+            places = np.sort(places[np.argpartition(-heads, whole)[:whole]])
+        return lists.order[places].astype(np.int64), _dots(self._vectors, places, query)
 
 
-def _check_unit(rows: NDArray[np.float32], *, error: type[ValueError | IndexBroken]) -> None:
+def check_unit(rows: NDArray[np.float32], *, error: type[ValueError | IndexBroken]) -> None:
+    """Raise an error if a row (n, dim) is not of unit length."""
     lengths = np.linalg.norm(rows, axis=1)
     worst = float(np.abs(lengths - 1).max(initial=0))
     if not worst <= _UNIT_TOLERANCE:
         raise error(f"vectors must have length 1, one is off by {worst:.3g}")
+
+
+def save_lists(folder: Path, lists: Lists) -> None:
+    """Write lists beside their vectors and heads."""
+    for name in ("directions", "centres", "bounds", "order", "places"):
+        save_array(folder / f"{name}.npy", getattr(lists, name))
+    (folder / "lists.json").write_text(json.dumps({"compared": lists.compared}))
+
+
+def _load_lists(folder: Path) -> Lists | None:
+    about = folder / "lists.json"
+    if not about.exists():
+        return None
+    return Lists(
+        heads=open_array(folder / "heads.npy", np.float32, dimensions=2),
+        directions=open_array(folder / "directions.npy", np.float32, dimensions=2),
+        centres=open_array(folder / "centres.npy", np.float32, dimensions=2),
+        bounds=open_array(folder / "bounds.npy", np.int64),
+        order=open_array(folder / "order.npy", np.int32),
+        places=open_array(folder / "places.npy", np.int32),
+        compared=int(json.loads(about.read_text())["compared"]),
+    )
+
+
+def _dots(rows: NDArray[np.float32], places: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the inner products of some rows with a query."""
+    pieces = (places[start : start + _COPIED_ROWS] for start in range(0, len(places), _COPIED_ROWS))
+    return np.concatenate([np.empty(0, np.float32), *(np.vecdot(rows[piece], query) for piece in pieces)])
+
+
+def _enough(sizes: NDArray[np.int64], wanted: int) -> int:
+    """Return how many of the first lists hold the wanted number of rows together, all of them if it takes all."""
+    return int(np.searchsorted(np.cumsum(sizes), wanted)) + 1
+
+
+def _best(
+    rows: NDArray[np.int64], scores: NDArray[np.float32], *, k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the k highest scores with their rows, best first, ties by row."""
+    if len(rows) > k:
+        # The k-th best score is the bar; all that reach it are kept until the ties are broken by row.
+        kept = scores >= np.partition(scores, -k)[-k]
+        rows, scores = rows[kept], scores[kept]
+    order = np.lexsort((rows, -scores))[:k]
+    return rows[order].astype(np.int64), scores[order]

@@ -1,9 +1,10 @@
 import random
 import string
 
+import numpy as np
 import pytest
 
-from rag.index.copies import Compared, Copy, find_copies, own_text, shingles, sign
+from rag.index.copies import Copy, find_copies, own_text, shingles, sign
 from rag.records import Article, Span
 
 RNG = random.Random(1)  # noqa: S311 - texts, no secrets
@@ -17,7 +18,10 @@ def report(words, *, numbers):
 def copies(**texts):
     dates = {"early": "2023-01-01", "late": "2023-01-02"}
     articles = [Article(name, name, text, name, published=dates.get(name)) for name, text in texts.items()]
-    return find_copies([Compared(a.id, a.published, sign(a), lambda a=a: own_text(a)) for a in articles])
+    articles.sort(key=lambda a: (a.published is None, a.published, a.id))
+    signatures = np.array([np.frombuffer(sign(a), "<u4") for a in articles])
+    own = {a.id: own_text(a) for a in articles}
+    return find_copies([a.id for a in articles], signatures, text=own.__getitem__)
 
 
 AGENCY = report(300, numbers=[318, 15.5, 2023])

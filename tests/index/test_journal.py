@@ -22,7 +22,8 @@ def written(file, *, fingerprint="words-1"):
 
 def known(file, *, fingerprint="words-1", dim=DIM):
     with Journal(file, fingerprint=fingerprint, dim=dim) as journal:
-        return {digest: row.tolist() for digest, row in journal.known.items()}
+        hashes = list(journal.hashes())
+        return dict(zip(hashes, journal.rows(np.arange(len(hashes))).tolist(), strict=True))
 
 
 def first(count):

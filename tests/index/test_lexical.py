@@ -1,6 +1,7 @@
 import math
 import re
 import tempfile
+import tracemalloc
 from pathlib import Path
 
 import bm25s
@@ -72,6 +73,32 @@ def test_scores_are_those_of_bm25s(texts, words):
     assert index_of(*texts).scores(words) == pytest.approx(expected, abs=1e-6)
 
 
+@given(st.lists(WORDS, min_size=1, max_size=12), st.integers(1, 2000))
+def test_a_matrix_made_in_many_runs_is_that_of_bm25s_to_the_last_bit(texts, memory_bytes):
+    assume(any(texts))
+    engine = bm25s.BM25(method="lucene", k1=0.9, b=0.4)
+    engine.index(texts, show_progress=False)
+    with tempfile.TemporaryDirectory() as folder:
+        index = LexicalIndex.build(texts, k1=0.9, b=0.4, folder=Path(folder), memory_bytes=memory_bytes)
+        assert {path.name for path in Path(folder).iterdir() if path.is_dir()} == set()
+        for word, number in engine.vocab_dict.items():
+            if word:
+                assert index.scores([word]).tolist() == engine.get_scores_from_ids([number]).tolist()
+
+
+def test_the_memory_for_counting_does_not_grow_with_the_passages(tmp_path):
+    def peak(passages):
+        texts = ([f"w{(7 * row + place * place) % 500}" for place in range(40)] for row in range(passages))
+        tracemalloc.start()
+        LexicalIndex.build(texts, k1=0.9, b=0.4, folder=tmp_path / str(passages), memory_bytes=500_000)
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return used
+
+    # What is counted takes 40 bytes a word, and a passage here has 40 words.
+    assert peak(2400) - peak(600) < 1800 * 40 * 40 / 8
+
+
 def test_unknown_words_and_no_words_score_nothing():
     index = index_of(["ban"], ["trade"])
     assert index.scores(["zebra"]).tolist() == [0, 0]
@@ -87,7 +114,7 @@ def test_nothing_on_disk_is_a_pickle(tmp_path):
     index_of(terms("seafood ban"), folder=tmp_path)
     for file in tmp_path.glob("*.npy"):
         np.load(file, allow_pickle=False)
-    assert {file.suffix for file in tmp_path.iterdir()} <= {".npy", ".json"}
+    assert {file.suffix for file in tmp_path.iterdir()} <= {".npy", ".json", ".txt"}
 
 
 def test_rarity_falls_with_the_number_of_passages_that_hold_a_word():

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.errors import ArticleMissing
-from rag.index.store import ArticleFilter, Store, StoredArticle, date_range, write_store
+from rag.index.store import ArticleFilter, Store, StoredArticle, StoreWriter, date_range
 from rag.records import Article, Passage, Span
 
 
@@ -14,7 +14,11 @@ def stored(article_id, text="One. Two.", **fields):
 
 
 def store_of(tmp_path, *articles):
-    write_store(tmp_path / "articles.sqlite", articles)
+    (tmp_path / "articles.sqlite").unlink(missing_ok=True)
+    with StoreWriter(tmp_path / "articles.sqlite") as writer:
+        for article in articles:
+            writer.add(article)
+        writer.finish()
     return Store(tmp_path / "articles.sqlite")
 
 

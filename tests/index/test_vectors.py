@@ -1,10 +1,13 @@
-import faiss
+import errno
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.errors import IndexBroken
+from rag.index.arrays import save_array
 from rag.index.vectors import VectorIndex
 
 
@@ -43,34 +46,39 @@ def test_rows_that_are_not_of_unit_length_are_refused():
         VectorIndex.build(np.array([[1, 1]], np.float32))
 
 
-def test_an_index_by_distance_is_refused_when_opened(tmp_path):
-    index = faiss.IndexFlatL2(8)
-    index.add(unit_rows(3))
-    faiss.write_index(index, str(tmp_path / "vectors.faiss"))
-    with pytest.raises(IndexBroken, match="inner product"):
-        VectorIndex.load(tmp_path / "vectors.faiss")
-
-
 def test_rows_that_are_not_of_unit_length_are_refused_when_opened(tmp_path):
-    index = faiss.IndexFlatIP(8)
-    index.add(2 * unit_rows(3))
-    faiss.write_index(index, str(tmp_path / "vectors.faiss"))
+    np.save(tmp_path / "vectors.npy", 2 * unit_rows(3))
     with pytest.raises(IndexBroken, match="length 1"):
-        VectorIndex.load(tmp_path / "vectors.faiss")
+        VectorIndex.load(tmp_path)
 
 
-def test_a_file_that_is_no_index_is_refused(tmp_path):
-    (tmp_path / "vectors.faiss").write_bytes(b"no index")
-    with pytest.raises(IndexBroken, match="no FAISS index"):
-        VectorIndex.load(tmp_path / "vectors.faiss")
+@pytest.mark.parametrize("content", [b"no array", b"\x93NUMPY"])
+def test_a_file_that_is_no_array_is_refused(tmp_path, content):
+    (tmp_path / "vectors.npy").write_bytes(content)
+    with pytest.raises(IndexBroken, match="cannot be read"):
+        VectorIndex.load(tmp_path)
+
+
+def test_an_array_of_other_numbers_is_refused(tmp_path):
+    np.save(tmp_path / "vectors.npy", unit_rows(3).astype(np.float64))
+    with pytest.raises(IndexBroken, match="float64"):
+        VectorIndex.load(tmp_path)
 
 
 def test_rows_come_back_as_they_were_after_a_round_trip(tmp_path):
     rows = unit_rows(5)
-    VectorIndex.build(rows).save(tmp_path / "vectors.faiss")
-    loaded = VectorIndex.load(tmp_path / "vectors.faiss")
+    VectorIndex.build(rows).save(tmp_path)
+    loaded = VectorIndex.load(tmp_path)
     assert np.array_equal(loaded.rows(np.array([4, 0], np.int64)), rows[[4, 0]])
     assert loaded.rows(np.array([], np.int64)).shape == (0, 8)
+
+
+def test_a_full_disk_is_told_with_the_systems_error():
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    with pytest.raises(OSError, match=r".") as error:
+        save_array(Path("/dev/full"), unit_rows(2000))
+    assert error.value.errno == errno.ENOSPC
 
 
 def test_an_empty_index_finds_nothing():

@@ -1,0 +1,39 @@
+import io
+import itertools
+
+import pytest
+
+from rag import progress
+from rag.progress import StageProgress
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def run(monkeypatch, stream, *, seconds, steps=3):
+    """Return what is shown of steps that take so many seconds each."""
+    clock = itertools.count(0, seconds)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(progress.sys, "stderr", stream)
+    with StageProgress(quiet=False) as shown:
+        for done in range(1, steps + 1):
+            shown("encoding", done, steps)
+    return stream.getvalue()
+
+
+def test_what_takes_less_than_a_second_shows_nothing(monkeypatch):
+    assert run(monkeypatch, io.StringIO(), seconds=0.1) == ""
+    assert run(monkeypatch, Terminal(), seconds=0.1) == ""
+
+
+def test_a_line_tells_a_stage_with_its_rate_where_no_terminal_is(monkeypatch):
+    assert run(monkeypatch, io.StringIO(), seconds=2) == "encoding: 3 of 3 in 4 s, 1 per second\n"
+
+
+@pytest.mark.parametrize("shown", ["encoding", "3/3", "/s", "0:00:00"])
+def test_a_bar_tells_counts_rate_and_time_left_on_a_terminal(monkeypatch, shown):
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERM", "xterm")
+    assert shown in run(monkeypatch, Terminal(), seconds=2)
