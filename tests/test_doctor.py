@@ -45,7 +45,7 @@ def test_a_sound_installation_passes_every_check(index):
 
 def test_a_changed_byte_of_the_index_fails_with_the_command_that_rebuilds(index):
     file = current_folder(index) / "lexical" / "lexical.json"
-    file.write_bytes(file.read_bytes().replace(b"false", b"False"))
+    file.write_bytes(file.read_bytes().replace(b"size", b"Size"))
     found = checks(index)["index"]
     assert (found.state, found.fix) == ("fail", "rag index --rebuild")
     assert "lexical.json" in found.detail
