@@ -132,7 +132,7 @@ def _rank(
     lexical_scores = index.lexical.scores(words)
     lexical_rows = _best(lexical_scores, k=settings.candidates, allowed=allowed)
     rows = np.union1d(dense_rows, lexical_rows).astype(np.int64)
-    dense, lexical = index.vectors.rows(rows) @ vector, lexical_scores[rows]
+    dense, lexical = np.vecdot(index.vectors.rows(rows), vector), lexical_scores[rows]
     dense_ranks = {int(row): rank for rank, row in enumerate(dense_rows, start=1)}
     lexical_ranks = {int(row): rank for rank, row in enumerate(lexical_rows, start=1)}
     if settings.fusion == "rrf":

@@ -169,7 +169,7 @@ def _assign(
         piece = rows.take(np.arange(start, end))
         numbers[start:end] = index.search(piece, 1)[1][:, 0]
         started = time.perf_counter()
-        piece @ asked[0]
+        np.vecdot(piece, asked[0])
         flat_s += time.perf_counter() - started
         best_scores = np.hstack([best_scores, asked @ piece.T])
         best_rows = np.hstack([best_rows, np.broadcast_to(np.arange(start, end), (len(questions), end - start))])

@@ -111,16 +111,17 @@ class VectorIndex:
 
         `allowed` (n,) restricts the search before the cut, so that a filter never empties a full answer.
         """
+        # vecdot, for a product with a matrix wakes threads, and waits long for them where the processor is in demand.
         query = np.ascontiguousarray(query, np.float32)
         if self._lists is not None:
             rows, scores = self._search_lists(query, self._lists, k=k, allowed=allowed)
         elif allowed is None:
-            rows, scores = np.arange(self.size), self._vectors @ query
+            rows, scores = np.arange(self.size), np.vecdot(self._vectors, query)
         else:
             rows = np.flatnonzero(allowed)
             # Rows that do not lie side by side are copied first: where many pass, all are compared sooner.
             few = len(rows) < self.size * _FEW
-            scores = _dots(self._vectors, rows, query) if few else (self._vectors @ query)[rows]
+            scores = _dots(self._vectors, rows, query) if few else np.vecdot(self._vectors, query)[rows]
         return _best(rows, scores, k=k)
 
     def rows(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -139,7 +140,6 @@ class VectorIndex:
             chosen = nearest[: _enough(np.diff(lists.bounds)[nearest], wanted)]
             spans = [(int(lists.bounds[number]), int(lists.bounds[number + 1])) for number in chosen]
             places = np.concatenate([np.arange(start, end) for start, end in spans])
-            # vecdot, for a product with a matrix wakes threads, which costs more than so short a list.
             heads = np.concatenate([np.vecdot(lists.heads[start:end], head) for start, end in spans])
         else:
             passing = allowed[lists.order]
