@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 FILE_NAME = "config.yaml"
 PREFIX = "RAG_"
+SECRETS = frozenset({"RAG_ENDPOINT_KEY"})  # variables that look like settings, and stand in no file
 
 Value = bool | int | float | str | tuple[str, ...] | None
 T = TypeVar("T")
@@ -106,6 +107,18 @@ class Answering:
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A model behind HTTP that speaks OpenAI's chat completions; its key is in RAG_ENDPOINT_KEY alone."""
+
+    url: str | None = setting(None, about="base URL of a model behind HTTP, as http://localhost:11434/v1")
+    model: str | None = setting(None, about="the model's name there")
+    timeout_s: float = setting(60.0, low=0.1, high=3600, about="seconds that it may be silent")
+    retries: int = setting(3, low=0, high=10, about="tries after one that failed, each after a longer wait")
+    max_tokens: int = setting(400, low=16, high=8192, about="longest text that it writes")
+    context_tokens: int = setting(4096, low=512, high=262_144, about="what it can read and write together")
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
     """A setting as it is in force: `text` is how its value is typed after `--set KEY=`."""
 
@@ -137,6 +150,7 @@ class Config:
     retrieval: Retrieval = field(default_factory=Retrieval)
     reader: Reader = field(default_factory=Reader)
     answer: Answering = field(default_factory=Answering)
+    endpoint: Endpoint = field(default_factory=Endpoint)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     folders: Mapping[str, Path] = field(default_factory=dict, compare=False, repr=False)
     folder: Path = field(default=Path(), compare=False, repr=False)
@@ -475,7 +489,7 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, tuple[Value, 
         if variable in variables and text:
             key = variables[variable]
             found[key] = (leaves()[key].parse(text, where=variable), variable)
-        elif variable.startswith(prefixes) and variable not in variables:
+        elif variable.startswith(prefixes) and variable not in variables and variable not in SECRETS:
             # Other RAG_ variables belong to other parts; these can only be misspelt settings.
             raise ConfigError(f"there is no setting for the variable {variable}", hint=_meant(variable, variables))
     return found

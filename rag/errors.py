@@ -10,6 +10,8 @@ RagError                    exit 1: the message says what happened, the hint wha
 ├── IndexBroken             an index that fails its own manifest, or was built with other settings
 ├── ModelMissing            a model that is in no folder, package or cache
 ├── ModelBroken             a model that is there but cannot be loaded or exported
+│   └── EndpointError       a model behind HTTP that cannot be reached, breaks off, or says what is no answer
+├── EndpointRefused         a model behind HTTP that takes no request: the URL, the key or the model is wrong
 ├── QuestionError           an empty question, or a question set that cannot be read
 ├── AnswersError            an answer file that cannot be read or written
 └── ReportError             a report that cannot be drawn, for what draws it is not installed
@@ -59,6 +61,14 @@ class ModelMissing(RagError):
 
 class ModelBroken(RagError):
     """A model that is there but cannot be loaded or exported."""
+
+
+class EndpointError(ModelBroken):
+    """A model behind HTTP that cannot be reached, breaks off, or says what is no answer."""
+
+
+class EndpointRefused(RagError):
+    """A model behind HTTP that takes no request: the URL, the key or the model is wrong."""
 
 
 class QuestionError(RagError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -30,13 +31,16 @@ if TYPE_CHECKING:
     from rag.index.build import BuildReport, BuildSettings
     from rag.index.gathering import Progress
     from rag.models.encoder import Encoder
+    from rag.models.endpoint import EndpointWriter
     from rag.retrieval import Ranking
     from rag.verify import Verification
 
 Notify = Callable[[str], None]
 
 # These change no answer beside what the index's content hash tells.
-_WITHOUT_EFFECT = frozenset({"articles", "index", "threads", "building.memory_mb"})
+_WITHOUT_EFFECT = frozenset(
+    {"articles", "index", "threads", "building.memory_mb", "endpoint.timeout_s", "endpoint.retries"}
+)
 _REMEMBERED_VECTORS = 65_536  # at 384 dimensions, 100 MB
 
 
@@ -228,6 +232,31 @@ def encoder_of(config: Config, notify: Notify) -> Encoder:
         max_tokens=section.max_tokens,
         threads=config.threads,
         notify=notify,
+    )
+
+
+def endpoint_of(config: Config) -> EndpointWriter:
+    """Return the model behind HTTP that the settings name; nothing is contacted yet.
+
+    Raises:
+        ConfigError: they name none.
+    """
+    from rag.models.endpoint import KEY_VARIABLE, EndpointWriter
+
+    section = config.endpoint
+    if section.url is None or section.model is None:
+        missing = "endpoint.url" if section.url is None else "endpoint.model"
+        raise ConfigError(
+            f"{missing} is not set",
+            hint="for example: --set endpoint.url=http://localhost:11434/v1 --set endpoint.model=NAME",
+        )
+    return EndpointWriter(
+        section.url,
+        model=section.model,
+        key=os.environ.get(KEY_VARIABLE),
+        timeout_s=section.timeout_s,
+        retries=section.retries,
+        context_tokens=section.context_tokens,
     )
 
 

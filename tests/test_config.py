@@ -379,3 +379,12 @@ def test_settings_print_as_set_takes_them(tmp_path):
     assert texts["articles"] == "seeds"
     assert texts["encoder.max_tokens"] == "null"
     assert texts["retrieval.dense_weight"] == "0.5"
+
+
+def test_the_endpoints_key_is_no_setting_and_no_mistake(tmp_path):
+    environment = {"RAG_ENDPOINT_KEY": "sk-secret", "RAG_ENDPOINT_MODEL": "m"}
+    config = load_config(file=None, overrides={}, environment=environment, cwd=tmp_path)
+    assert config.endpoint.model == "m"
+    assert "sk-secret" not in repr(config) + str(config.settings())
+    with pytest.raises(ConfigError, match="no setting for the variable RAG_ENDPOINT_KEYS"):
+        load_config(file=None, overrides={}, environment={"RAG_ENDPOINT_KEYS": "x"}, cwd=tmp_path)

@@ -1,4 +1,6 @@
+import ast
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -17,3 +19,17 @@ def test_a_test_cannot_connect_to_another_machine():
 def test_a_test_may_talk_to_its_own_machine():
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
         assert client.getpeername() == server.getsockname()
+
+
+def test_only_the_endpoint_can_open_a_connection():
+    # What libraries do is watched by test_cold_start.
+    package = Path(__file__).parents[1] / "rag"
+    opening = {"socket", "ssl", "http", "urllib.request", "ftplib", "smtplib", "asyncio", "requests", "httpx", "httpx2"}
+    found = set()
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            if any(name == other or name.startswith(f"{other}.") for name in names for other in opening):
+                found.add(path.relative_to(package).as_posix())
+    assert found == {"models/endpoint.py"}
