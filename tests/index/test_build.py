@@ -3,10 +3,11 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 
 from rag.errors import ArticleError, IndexBroken, IndexMissing, RagError
-from rag.index import gathering, open_index
+from rag.index import gathering, lists, manifest, open_index
 from rag.index.build import BuildSettings, build_index, plan_build
 from rag.index.generations import current_folder, roll_back, writing
 from rag.index.manifest import broken_files
@@ -454,3 +455,106 @@ def test_another_encoder_is_named_from_and_to(articles, index, word_encoder):
     word_encoder.fingerprint = '{"weights": "abc", "max_tokens": 256}'
     with pytest.raises(IndexBroken, match=r"encoder words-1 → \(none\), encoder\.max_tokens \(none\) → 256"):
         build(articles, index, word_encoder)
+
+
+# Size
+
+
+def write_many(articles, count=30):
+    for number in range(count):
+        sentences = " ".join(
+            f"The {number}th report names place {place} and {number * place} tons." for place in range(12)
+        )
+        (articles / f"report-{number}.md").write_text(f"# Report {number}\n\n{sentences}\n")
+
+
+def files_of(index, *folders):
+    current = current_folder(index)
+    return {
+        str(file.relative_to(current)): file.read_bytes()
+        for folder in folders
+        for file in sorted((current / folder).rglob("*"))
+    }
+
+
+def test_little_memory_makes_the_same_index(articles, index, word_encoder, tmp_path):
+    write_many(articles)
+    one = build(articles, index, word_encoder)
+    other = build(articles, tmp_path / "small", word_encoder, memory_bytes=20_000)
+    assert one.content == other.content
+    assert files_of(index, "vectors", "lexical") == files_of(tmp_path / "small", "vectors", "lexical")
+    assert open_index(index).store.outline() == open_index(tmp_path / "small").store.outline()
+
+
+def test_the_manifest_tells_how_vectors_are_searched_and_what_was_measured(articles, index, word_encoder, monkeypatch):
+    write_many(articles)
+    measure = lists._measure
+    monkeypatch.setattr(lists, "_measure", lambda *arguments: (measure(*arguments)[0], 0.0))
+    build(articles, index, word_encoder, lists_from=20)
+    opened = open_index(index)
+    search = opened.manifest.search
+    assert search["kind"] == "lists"
+    assert search["recall_at_10"] >= 0.98
+    assert search["compared"] < opened.manifest.passages
+    row = opened.store.passages([5])[0]
+    text = opened.store.passage_text(row)
+    vector = word_encoder.encode_queries([text])[0]
+    scores = opened.vectors.rows(np.arange(opened.manifest.passages)) @ vector
+    found, cosines = opened.vectors.search(vector, k=5)
+    assert cosines == pytest.approx(np.sort(scores)[::-1][:5], abs=1e-6)
+    assert scores[found] == pytest.approx(cosines, abs=1e-6)
+
+
+def test_an_index_in_lists_is_updated_to_what_a_new_one_holds(articles, index, word_encoder, tmp_path):
+    write_many(articles)
+    build(articles, index, word_encoder, lists_from=20)
+    (articles / "report-3.md").write_text("# Report 3\n\nNothing was sold.\n")
+    (articles / "report-4.md").unlink()
+    word_encoder.encoded.clear()
+    updated = build(articles, index, word_encoder, lists_from=20)
+    fresh = build(articles, tmp_path / "fresh", word_encoder, lists_from=20)
+    assert (updated.encoded, updated.content) == (1, fresh.content)
+    one, other = open_index(index), open_index(tmp_path / "fresh")
+    rows = np.arange(one.manifest.passages)
+    assert np.array_equal(one.vectors.rows(rows), other.vectors.rows(rows))
+    assert one.store.passages(rows.tolist()) == other.store.passages(rows.tolist())
+
+
+def test_opening_reads_no_file_whole(articles, index, word_encoder, monkeypatch):
+    write_many(articles)
+    build(articles, index, word_encoder)
+
+    def read(file):
+        raise AssertionError(f"{file} was read")
+
+    monkeypatch.setattr(manifest, "checksum", read)
+    opened = open_index(index)
+    for mapped in (opened.vectors._vectors, opened.lexical._values, opened.lexical._rows, opened.lexical._starts):
+        assert isinstance(mapped.base, np.memmap)
+
+
+def test_an_index_of_the_format_before_lists_asks_for_a_rebuild(articles, index, word_encoder):
+    build(articles, index, word_encoder)
+    (current_folder(index) / "vectors.faiss").write_bytes(b"")
+    written = json.loads((current_folder(index) / "manifest.json").read_text()) | {"format": 2}
+    (current_folder(index) / "manifest.json").write_text(json.dumps(written))
+    with pytest.raises(IndexBroken, match="index format 2, this version reads 3") as error:
+        open_index(index)
+    assert error.value.hint == "rebuild with: rag index --rebuild"
+    assert build(articles, index, word_encoder, rebuild=True).articles == 2
+    assert open_index(index).manifest.format == 3
+
+
+def test_a_set_of_questions_is_skipped_and_no_empty_file(articles, index, word_encoder):
+    (articles / "questions.jsonl").write_text('{"question": "Who protested?"}\n')
+    report = build(articles, index, word_encoder)
+    assert (report.empty, report.failed) == ((), ())
+    assert [failure.path.rpartition("/")[2] for failure in report.skipped] == ["questions.jsonl"]
+    assert open_index(index).manifest.skipped[0]["reason"].endswith("a set of questions, not of articles")
+
+
+def test_what_a_dead_build_staged_is_gone_with_the_next(articles, index, word_encoder):
+    index.mkdir()
+    (index / "staging.sqlite").write_bytes(b"half of it")
+    build(articles, index, word_encoder)
+    assert not (index / "staging.sqlite").exists()
