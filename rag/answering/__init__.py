@@ -5,7 +5,11 @@ judging.py     the seam: a judge says how well each sentence answers, and whethe
 reading.py     the judge that reads, with the reading model; its weights are fitted by training/answerer.py
 similarity.py  the judge that compares meanings and words, where there is no reading model
 claims.py      what a writer writes, cut into claims while it arrives
-checking.py    which claims the evidence supports
+checking.py    which claims the evidence supports, by a score and by the rules
+rules.py       the rules: figures, names, negation, direction, who did what to whom
+figures.py     numbers and dates in one form, however they are written
+wording.py     the words of a claim beside those of its evidence
+polarity.py    negation, doubt, opposites
 quoting.py     the answer: which sentences are quoted, in which order, under which markers
 """
 
