@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rag.index.gathering import Progress
     from rag.models.encoder import Encoder
     from rag.models.endpoint import EndpointWriter
+    from rag.models.reader import Reader
     from rag.retrieval import Ranking
     from rag.verify import Verification
 
@@ -332,9 +333,11 @@ class Engine:
 
     def ask(self, question: str, *, query: str | None = None, wanted: ArticleFilter | None = None) -> Asked:
         """Return a cited answer; passages are looked for with `query`, if that is not the question itself."""
+        started = time.perf_counter()
+        if self._reader is not None:
+            self._reader.prepare()
         from rag.answering import QuotingSettings, Reading, analyse, quote_answer
 
-        started = time.perf_counter()
         found = self.search(_worded(question) if query is None else query, wanted=wanted)
         retrieved = time.perf_counter()
         readings = [Reading(hit, found.articles[hit.passage.article]) for hit in found.ranking.hits]
@@ -381,6 +384,13 @@ class Engine:
         allowed = index.store.allowed(_checked(wanted), size=index.manifest.passages) if wanted else None
         return retrieve(self._query_vector(query), terms(query), index=index, settings=settings, allowed=allowed)
 
+    @cached_property
+    def _reader(self) -> Reader | None:
+        from rag.models.reader import Reader
+
+        folder = _reader_folder(self.config)
+        return None if folder is None else Reader(folder, threads=self.config.threads)
+
     def _open_index(self) -> Index:
         from rag.index import open_index
 
@@ -401,18 +411,16 @@ class Engine:
         return index
 
     def _make_judge(self) -> Judge:
-        from rag.answering import ReaderJudge, SimilarityJudge
-
-        folder = _reader_folder(self.config)
-        if folder is not None:
-            from rag.models.reader import Reader
+        if self._reader is not None:
+            from rag.answering import ReaderJudge
 
             return ReaderJudge(
-                Reader(folder, threads=self.config.threads),
+                self._reader,
                 rarity=self.index.lexical.rarity,
                 passages=self.config.reader.passages,
                 sentences=self.config.reader.sentences,
             )
+        from rag.answering import SimilarityJudge
 
         return SimilarityJudge(
             model=self.encoder.name,

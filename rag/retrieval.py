@@ -131,7 +131,8 @@ def _rank(
     dense_rows, _ = index.vectors.search(vector, k=settings.candidates, allowed=allowed)
     lexical_scores = index.lexical.scores(words)
     lexical_rows = _best(lexical_scores, k=settings.candidates, allowed=allowed)
-    rows = np.union1d(dense_rows, lexical_rows).astype(np.int64)
+    # np.union1d would do the same, and import numpy.ma for it: 0.01 s of a cold question.
+    rows = np.array(sorted({*dense_rows.tolist(), *lexical_rows.tolist()}), dtype=np.int64)
     dense, lexical = np.vecdot(index.vectors.rows(rows), vector), lexical_scores[rows]
     dense_ranks = {int(row): rank for rank, row in enumerate(dense_rows, start=1)}
     lexical_ranks = {int(row): rank for rank, row in enumerate(lexical_rows, start=1)}

@@ -12,8 +12,6 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from sentencex import get_sentence_boundaries
-
 from rag.records import Span
 
 
@@ -175,6 +173,9 @@ def _cuts(block: str, *, language: str | None) -> list[int]:
 
 def _boundaries(text: str, *, language: str) -> Iterator[int]:
     """Yield the ends of sentencex's sentences, by windows: its time grows with the square of the length."""
+    # A question imports this module, and cuts nothing.
+    from sentencex import get_sentence_boundaries
+
     position = 0
     while position < len(text):
         window = text[position : position + _WINDOW]

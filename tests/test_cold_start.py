@@ -20,11 +20,25 @@ sys.addaudithook(lambda event, arguments: opened.append(event) if event.startswi
 report = pathlib.Path(sys.argv.pop(1))
 from rag.cli import main
 code = main(sys.argv[1:])
-loaded = sorted({name.partition(".")[0] for name in sys.modules})
-report.write_text(json.dumps({"loaded": loaded, "opened": opened}))
+modules = sorted(sys.modules)
+loaded = sorted({name.partition(".")[0] for name in modules})
+report.write_text(json.dumps({"loaded": loaded, "modules": modules, "opened": opened}))
 sys.exit(code)
 """
 TRAINERS = {"torch", "transformers", "sentence_transformers", "huggingface_hub"}
+# What other work needs, and neither help nor a question does.
+FOREIGN = TRAINERS | {
+    "bm25s", "charset_normalizer", "ir_measures", "lxml", "matplotlib", "onnx", "onnxscript", "pandas", "pypdfium2",
+    "rensa", "scipy", "sentencex", "sklearn", "trafilatura",
+}  # fmt: skip
+# Libraries of which a question needs a part, or none: these modules cost it more than a millisecond each.
+FOREIGN_MODULES = {
+    "numpy.ma", "numpy.testing", "rag.answering.checking", "rag.answering.claims", "rag.answering.similarity",
+    "rag.articles", "rag.evaluation", "rag.index.build", "rag.scoring", "rich.console", "rich.markdown",
+    "rich.progress", "rich.table",
+}  # fmt: skip
+# How many modules from outside the standard library each command may import. Raise a bound only with a reason.
+HELP_MODULES, ASK_MODULES, SEARCH_MODULES = 40, 220, 212
 HEAVY = TRAINERS | {"numpy", "faiss", "bm25s", "onnxruntime", "tokenizers", "rich", "yaml", "sqlite3", "trafilatura"}
 ARTICLE = "# Ban\n\nChina banned seafood in August 2023. Japan protested.\n"
 CONFIG = "articles: [articles]\nanswer: {{min_confidence: 0}}\nreader: {{model: {}}}\n"
@@ -40,6 +54,7 @@ class Ran:
     out: str
     err: str
     loaded: set[str]
+    modules: set[str]
     opened: list[str]
 
 
@@ -58,7 +73,14 @@ def run(model_cache, tmp_path_factory):
             check=False,
         )
         watched = json.loads(report.read_text())
-        return Ran(done.returncode, done.stdout, done.stderr, set(watched["loaded"]), watched["opened"])
+        return Ran(
+            done.returncode,
+            done.stdout,
+            done.stderr,
+            set(watched["loaded"]),
+            set(watched["modules"]),
+            watched["opened"],
+        )
 
     return start
 
@@ -95,6 +117,33 @@ def test_a_question_loads_no_trainer_and_opens_no_socket(run, built, reader):
     assert "onnxruntime" in ran.loaded
     assert ran.loaded & TRAINERS == set()
     assert ran.opened == []
+
+
+def outside(modules):
+    """Return those that are not the standard library's, of which each version of Python loads others."""
+    return {name for name in modules if name.partition(".")[0] not in sys.stdlib_module_names}
+
+
+def test_help_loads_no_more_modules_than_recorded(run, tmp_path):
+    ran = run(tmp_path, "--help")
+    assert ran.loaded & FOREIGN == set()
+    assert len(outside(ran.modules)) <= HELP_MODULES, sorted(outside(ran.modules))
+
+
+@needs_the_model
+@pytest.mark.parametrize(
+    ("verb", "bound"),
+    [
+        pytest.param("ask", ASK_MODULES, marks=pytest.mark.skipif(not READER.exists(), reason="no reader")),
+        ("search", SEARCH_MODULES),
+    ],
+)
+def test_a_question_loads_no_more_modules_than_recorded(run, built, verb, bound):
+    ran = run(built, verb, "Why did China ban seafood?", "--set", "reader.model=shipped")
+    assert ran.code == 0
+    assert ran.loaded & FOREIGN == set()
+    assert ran.modules & FOREIGN_MODULES == set()
+    assert len(outside(ran.modules)) <= bound, sorted(outside(ran.modules))
 
 
 @needs_the_model

@@ -11,15 +11,21 @@ figures.py     numbers and dates in one form, however they are written
 wording.py     the words of a claim beside those of its evidence
 polarity.py    negation, doubt, opposites
 quoting.py     the answer: which sentences are quoted, in which order, under which markers
+
+A question needs few of these modules, so each is imported when something of it is first asked for.
 """
 
-from rag.answering.checking import Checked, Checker, Supporter
-from rag.answering.claims import ClaimCutter, Drafted
-from rag.answering.judging import Finding, Judge, Reading, Verdict
-from rag.answering.questions import Asked, analyse
-from rag.answering.quoting import QuotingSettings, quote_answer
-from rag.answering.reading import ReaderJudge
-from rag.answering.similarity import SimilarityJudge
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rag.answering.checking import Checked, Checker, Supporter
+    from rag.answering.claims import ClaimCutter, Drafted
+    from rag.answering.judging import Finding, Judge, Reading, Verdict
+    from rag.answering.questions import Asked, analyse
+    from rag.answering.quoting import QuotingSettings, quote_answer
+    from rag.answering.reading import ReaderJudge
+    from rag.answering.similarity import SimilarityJudge
 
 __all__ = [
     "Asked",
@@ -38,3 +44,27 @@ __all__ = [
     "analyse",
     "quote_answer",
 ]
+
+_MODULES = {
+    "Asked": "questions",
+    "Checked": "checking",
+    "Checker": "checking",
+    "ClaimCutter": "claims",
+    "Drafted": "claims",
+    "Finding": "judging",
+    "Judge": "judging",
+    "QuotingSettings": "quoting",
+    "ReaderJudge": "reading",
+    "Reading": "judging",
+    "SimilarityJudge": "similarity",
+    "Supporter": "checking",
+    "Verdict": "judging",
+    "analyse": "questions",
+    "quote_answer": "quoting",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import ModelBroken, ModelMissing
-from rag.models.runtime import Session, open_session
+from rag.models.runtime import Ahead, Session, open_session
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -86,6 +86,7 @@ class Reader:
     def __init__(self, folder: Path, *, threads: int = 0) -> None:
         self._folder = folder
         self._threads = threads
+        self._opening: Ahead[tuple[Tokenizer, Session]] | None = None
         try:
             self._about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -102,6 +103,11 @@ class Reader:
     def revision(self) -> str:
         """Return the hash of the weights, as the model's own description has it."""
         return str(self._about.get("sha256") or hashlib.sha256((self._folder / "model.onnx").read_bytes()).hexdigest())
+
+    def prepare(self) -> None:
+        """Begin to open the model in a thread of its own, so that finding passages does not wait for it."""
+        if self._opening is None:
+            self._opening = Ahead(self._open)
 
     def read(self, question: str, passages: Sequence[Page]) -> list[PassageReading]:
         """Return what each passage has to say to a question, in their order.
@@ -145,18 +151,25 @@ class Reader:
         return probabilities
 
     @cached_property
+    def _opened(self) -> tuple[Tokenizer, Session]:
+        return self._open() if self._opening is None else self._opening.result()
+
+    @property
     def _tokenizer(self) -> Tokenizer:
+        return self._opened[0]
+
+    @property
+    def _session(self) -> Session:
+        return self._opened[1]
+
+    def _open(self) -> tuple[Tokenizer, Session]:
         from tokenizers import Tokenizer
 
+        session: Session = open_session(self._folder / "model.onnx", threads=self._threads)
         tokenizer = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
         tokenizer.no_truncation()
         tokenizer.no_padding()
-        return tokenizer
-
-    @cached_property
-    def _session(self) -> Session:
-        session: Session = open_session(self._folder / "model.onnx", threads=self._threads)
-        return session
+        return tokenizer, session
 
     def _run(self, asked: list[int], pages: list[tuple[Encoding, int]], *, room: int) -> list[PassageReading]:
         begin = len(asked) + 2

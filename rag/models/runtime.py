@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from rag.errors import ModelBroken
 
 if TYPE_CHECKING:
     import onnxruntime
+
+T = TypeVar("T")
 
 PROVIDERS: Final = ["CPUExecutionProvider"]
 WEIGHTS_FILE: Final = "model.weights"
@@ -28,6 +31,35 @@ class Session(Protocol):
         self, output_names: Sequence[str] | None, input_feed: Mapping[str, NDArray[np.int64]]
     ) -> Sequence[NDArray[np.float32]]:
         """Return the graph's outputs, in the order of their names."""
+
+
+class Ahead(Generic[T]):
+    """Something that is being made in a thread of its own, while the one that needs it does something else."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._made: list[T] = []
+        self._error: Exception | None = None
+        # No daemon: one that is inside a library when the interpreter ends can bring the process down.
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def result(self) -> T:
+        """Wait until it is made, and return it.
+
+        Raises:
+            Exception: whatever kept it from being made.
+        """
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._made[0]
+
+    def _run(self) -> None:
+        try:
+            self._made.append(self._make())
+        except Exception as error:  # noqa: BLE001  # it is raised where the result is asked for
+            self._error = error
 
 
 def default_cache() -> Path:

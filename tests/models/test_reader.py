@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 
 import numpy as np
 import onnx
@@ -12,7 +13,7 @@ from tokenizers.models import WordLevel
 from tokenizers.normalizers import Lowercase
 from tokenizers.pre_tokenizers import Whitespace
 
-from rag.errors import ModelMissing
+from rag.errors import ModelBroken, ModelMissing
 from rag.models.reader import SHIPPED, Page, PassageReading, Reader
 
 WORDS = ["[UNK]", "[CLS]", "[SEP]", ".", "where", "did", "they", "meet", "in", "title", "on", "paris", "geneva"]
@@ -58,6 +59,24 @@ def test_a_reading_points_at_words_of_the_page(folder):
     assert text[found.start : found.end] == "Geneva"
     first = reading.best_within(0, text.index("."))
     assert text[first.start : first.end] == "Paris"
+
+
+def test_a_reader_that_was_prepared_reads_the_same(folder):
+    prepared, page = Reader(folder), Page("They meet in Geneva.")
+    prepared.prepare()
+    one, other = (reader.read("Where?", [page])[0] for reader in (prepared, Reader(folder)))
+    assert one.answerable == other.answerable
+    assert np.array_equal(one.starts, other.starts)
+
+
+def test_a_damaged_reader_is_told_when_it_reads_not_when_it_is_prepared(folder, tmp_path):
+    damaged = tmp_path / "reader"
+    shutil.copytree(folder, damaged)
+    (damaged / "model.onnx").write_bytes(b"not a graph")
+    reader = Reader(damaged)
+    reader.prepare()
+    with pytest.raises(ModelBroken, match=r"model\.onnx"):
+        reader.read("Where?", [Page("In Geneva.")])
 
 
 def test_probabilities_are_over_what_stands_behind_the_header(folder):

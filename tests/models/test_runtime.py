@@ -1,9 +1,10 @@
+import threading
 from pathlib import Path
 
 import pytest
 
 from rag.errors import ModelBroken
-from rag.models.runtime import default_cache, open_session, usable_cores, write_atomically
+from rag.models.runtime import Ahead, default_cache, open_session, usable_cores, write_atomically
 
 
 def test_the_cache_is_where_the_environment_says(monkeypatch):
@@ -25,6 +26,29 @@ def test_a_damaged_graph_is_named(tmp_path):
     with pytest.raises(ModelBroken, match=r"model\.onnx") as caught:
         open_session(tmp_path / "model.onnx", threads=1)
     assert str(tmp_path) in caught.value.hint
+
+
+def test_what_is_made_ahead_is_waited_for_and_made_once():
+    gate, made = threading.Event(), []
+
+    def make():
+        gate.wait()
+        made.append("thing")
+        return made[-1]
+
+    ahead = Ahead(make)
+    assert made == []
+    gate.set()
+    assert (ahead.result(), ahead.result(), made) == ("thing", "thing", ["thing"])
+
+
+def test_what_keeps_it_from_being_made_is_raised_where_it_is_needed():
+    def fail():
+        raise ModelBroken("no graph")
+
+    ahead = Ahead(fail)
+    with pytest.raises(ModelBroken, match="no graph"):
+        ahead.result()
 
 
 def test_a_file_is_replaced_whole(tmp_path):
