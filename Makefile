@@ -39,9 +39,9 @@ check: $(DEV)
 	$(BIN)/mypy --strict rag
 	$(BIN)/python -m pytest -q --cov --cov-report=term
 
-## bench: measure how long a cold command takes, beside importing sentence-transformers
+## bench: measure speed, memory and size beside other systems, and write benchmarks/RESULTS.md; hours on two cores
 bench: $(DEV)
-	@$(BIN)/python -m benchmarks.cold
+	@$(BIN)/python -m benchmarks.bench
 
 ## eval: measure the quality of rankings and answers, and write benchmarks/QUALITY.md
 eval: $(DEV)

@@ -1,0 +1,672 @@
+"""Speed beside what people would use instead: the same articles, encoder and questions, in turns.
+
+    python -m benchmarks.bench                                     everything (make bench); hours on two cores
+    python -m benchmarks.bench --only cold,warm --rounds 3 --passages 1000     some parts again
+    python -m benchmarks.bench --report                            RESULTS.md and the plot anew, nothing measured
+
+Each peer gets an environment of its own in build/peers, from benchmarks/peers/requirements/. What is measured is
+appended to build/bench/measured.jsonl as it comes, so a run that is stopped loses nothing, and parts may be measured
+on different days. benchmarks/RESULTS.md and benchmarks/speed.svg are written from that file alone.
+
+The articles are those of train/passages.jsonl.gz in `--data` (a row is an article, most of them one passage), and
+SciFact's; the questions are those of train/span.jsonl.gz and SciFact's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rag.models.sources import find_model
+
+ROOT = Path(__file__).parents[1]
+PEERS = ROOT / "benchmarks" / "peers"
+REPORT, PLOT = ROOT / "benchmarks" / "RESULTS.md", ROOT / "benchmarks" / "speed.svg"
+ENCODER = "all-MiniLM-L6-v2"
+# The pinned torch comes first and alone, so that a CPU build that is at hand satisfies the rest.
+TORCH = "torch==2.13.0"
+PARTS = ("index", "cold", "warm", "size", "quality")
+SCIFACT, SCIFACT_ARTICLES = "scifact", 5183
+WARM_QUESTIONS = 200
+SEED = 13
+PLAIN = "sentence-transformers"  # what indexing is held against
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """One thing that is measured: the interpreter of its environment, and its script in `peers/`."""
+
+    name: str
+    python: Path
+    script: Path
+    requirements: Path | None
+
+    @property
+    def ours(self) -> bool:
+        """Tell whether it is rag."""
+        return self.requirements is None
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Where things lie, and what is measured."""
+
+    data: Path
+    work: Path
+    environments: Path
+    passages: tuple[int, ...]
+    rounds: int
+    systems: tuple[System, ...]
+
+    @property
+    def measured(self) -> Path:
+        """Return the file that what is measured is appended to."""
+        return self.work / "measured.jsonl"
+
+    def note(self, part: str, system: str, **values: object) -> None:
+        """Append a record, with when it was made and what else the machine did."""
+        record = {"part": part, "system": system, **values}
+        record |= {"when": datetime.now(UTC).isoformat(timespec="seconds"), "load": round(os.getloadavg()[0], 1)}
+        with self.measured.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+        print(" ".join(f"{key}={_short(value)}" for key, value in record.items()), flush=True)
+
+    def records(self) -> list[Record]:
+        """Return what was measured so far."""
+        if not self.measured.exists():
+            return []
+        return [json.loads(line) for line in self.measured.read_text(encoding="utf-8").splitlines()]
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A process that has ended: wall and processor seconds, its memory at most, what it printed last."""
+
+    seconds: float
+    cpu_s: float
+    peak_mb: float
+    last: str
+
+    @property
+    def costs(self) -> Record:
+        """Return what it took."""
+        return {"seconds": self.seconds, "cpu_s": self.cpu_s, "peak_mb": self.peak_mb}
+
+
+def run(command: Sequence[str | Path], *, accepted: Iterable[int] = (0,)) -> Ran:
+    """Run a process from exec to exit, without the network, and return what it took."""
+    kept = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}}
+    quiet = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HAYSTACK_TELEMETRY_ENABLED": "False"}
+    ours = {"PYTHONPATH": str(ROOT)} if str(command[0]) == sys.executable else {}
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        env=kept | quiet | ours,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    out, told = process.stdout, process.stderr
+    assert out is not None
+    assert told is not None
+    # Both are read to their end before the process is waited for; what goes to stderr is little.
+    text, errors = out.read(), told.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in accepted:
+        raise SystemExit(f"{command}: exit code {process.returncode}\n{errors[-2000:]}")
+    last = (text.strip().splitlines() or [""])[-1]
+    return Ran(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, last)
+
+
+# The material
+
+
+def articles(bench: Bench, size: int | str) -> Path:
+    """Return the articles of an index as a JSONL file, written if need be."""
+    target = bench.work / f"articles-{size}.jsonl"
+    if target.exists():
+        return target
+    if size == SCIFACT:
+        lines = (bench.data / "scifact" / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
+        read = [json.loads(line) for line in lines]
+        rows = [{"id": row["_id"], "title": row["title"], "text": row["text"]} for row in read]
+    else:
+        with gzip.open(bench.data / "train" / "passages.jsonl.gz", "rt", encoding="utf-8") as file:
+            read = [json.loads(line) for line in file]
+        if len(read) < int(size):
+            raise SystemExit(f"{bench.data} holds {len(read)} passages, not {size}")
+        chosen = np.random.default_rng(SEED).permutation(len(read))[: int(size)]
+        rows = [
+            {"id": f"p{read[i]['id']}", "title": read[i]["title"].replace("_", " "), "text": read[i]["text"]}
+            for i in sorted(chosen.tolist())
+        ]
+    target.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return target
+
+
+def questions(bench: Bench, size: int | str) -> Path:
+    """Return the questions as a JSONL file of ids and questions, written if need be."""
+    target = bench.work / ("questions-scifact.jsonl" if size == SCIFACT else "questions.jsonl")
+    if target.exists():
+        return target
+    if size == SCIFACT:
+        lines = (bench.data / "scifact" / "queries.jsonl").read_text(encoding="utf-8").splitlines()
+        judged = set(qrels(bench))
+        read = [json.loads(line) for line in lines]
+        rows = [{"id": row["_id"], "question": row["text"]} for row in read if row["_id"] in judged]
+    else:
+        with gzip.open(bench.data / "train" / "span.jsonl.gz", "rt", encoding="utf-8") as file:
+            read = [json.loads(line) for line in file]
+        chosen = np.random.default_rng(SEED).choice(len(read), WARM_QUESTIONS, replace=False)
+        rows = [{"id": str(i), "question": read[i]["question"]} for i in sorted(chosen.tolist())]
+    target.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return target
+
+
+def qrels(bench: Bench) -> dict[str, dict[str, int]]:
+    """Return SciFact's judgements, by question."""
+    found: dict[str, dict[str, int]] = {}
+    for line in (bench.data / "scifact" / "qrels" / "test.tsv").read_text(encoding="utf-8").splitlines()[1:]:
+        query, article, grade = line.split("\t")
+        found.setdefault(query, {})[article] = int(grade)
+    return found
+
+
+# The systems
+
+
+def systems(environments: Path, *, wanted: Sequence[str]) -> tuple[System, ...]:
+    """Return rag and its peers, those that are wanted."""
+    peers = [
+        System(
+            file.stem,
+            environments / file.stem / "bin" / "python",
+            PEERS / f"peer_{file.stem.replace('-', '_')}.py",
+            file,
+        )
+        for file in sorted((PEERS / "requirements").glob("*.txt"))
+    ]
+    ours = System("rag", Path(sys.executable), PEERS / "peer_rag.py", None)
+    return tuple(system for system in (ours, *peers) if not wanted or system.name in wanted)
+
+
+def install(folder: Path, requirements: Sequence[str], *, stamp: str) -> None:
+    """Make an environment, unless one with the same requirements is there."""
+    mark = folder / "installed.txt"
+    if mark.exists() and mark.read_text(encoding="utf-8") == stamp:
+        return
+    print(f"installing {folder.name} …", flush=True)
+    python = folder / "bin" / "python"
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+    for given in ([TORCH], list(requirements)):
+        subprocess.run([*pip, *given], check=True)
+    mark.write_text(stamp, encoding="utf-8")
+
+
+def install_all(bench: Bench) -> None:
+    """Make the environments that are missing; rag's own has what a user gets, without the development tools."""
+    for system in bench.systems:
+        if system.requirements is not None:
+            stamp = system.requirements.read_text(encoding="utf-8")
+            install(bench.environments / system.name, ["-r", str(system.requirements)], stamp=stamp)
+    constraints = ROOT / "constraints.txt"
+    stamp = constraints.read_text(encoding="utf-8") + (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    install(bench.environments / "rag", ["--constraint", str(constraints), str(ROOT)], stamp=stamp)
+
+
+def index_of(bench: Bench, system: System, size: int | str) -> Path:
+    """Return where a system keeps its index."""
+    return bench.work / "indexes" / f"{system.name}-{size}"
+
+
+def build(bench: Bench, system: System, size: int | str) -> Ran:
+    """Index articles from nothing."""
+    folder = index_of(bench, system, size)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    rows = articles(bench, size)
+    if system.ours:
+        return run([sys.executable, "-m", "rag", "index", rows, "--index", folder, "--quiet"])
+    return run([system.python, system.script, "build", model(), rows, folder])
+
+
+def built(bench: Bench, system: System, size: int | str) -> Path:
+    """Return a system's index, built if need be."""
+    folder = index_of(bench, system, size)
+    if not folder.exists():
+        bench.note("index", system.name, passages=size, round=0, **build(bench, system, size).costs)
+    return folder
+
+
+def model() -> Path:
+    """Return the encoder's folder."""
+    return find_model(ENCODER).folder
+
+
+# The parts
+
+
+def measure_index(bench: Bench) -> None:
+    """Time indexing from nothing, exec to exit; the larger sizes once."""
+    for size in bench.passages:
+        for number in range(bench.rounds if size == min(bench.passages) else 1):
+            for system in bench.systems:
+                costs = build(bench, system, size).costs
+                bench.note("index", system.name, passages=size, round=number + 1, **costs)
+
+
+def measure_cold(bench: Bench) -> None:
+    """Time one question, exec to exit; rag's also to the cited answer."""
+    size = min(bench.passages)
+    asked = [json.loads(line)["question"] for line in questions(bench, size).read_text(encoding="utf-8").splitlines()]
+    for system in bench.systems:
+        built(bench, system, size)
+    for number in range(bench.rounds):
+        question = asked[number % len(asked)]
+        for system in bench.systems:
+            folder = index_of(bench, system, size)
+            if system.ours:
+                for verb in ("ask", "search"):
+                    # A question may be declined, which is an answer (3).
+                    command = [sys.executable, "-m", "rag", verb, question, "--index", folder]
+                    costs = run(command, accepted=(0, 3)).costs
+                    bench.note("cold", f"rag {verb}", passages=size, round=number + 1, **costs)
+            else:
+                costs = run([system.python, system.script, "ask", model(), folder, question]).costs
+                bench.note("cold", system.name, passages=size, round=number + 1, **costs)
+
+
+def measure_warm(bench: Bench) -> None:
+    """Time questions one after another in one process, and in two processes at once."""
+    for size in bench.passages:
+        for system in bench.systems:
+            built(bench, system, size)
+        for number in range(bench.rounds):
+            for system in bench.systems:
+                served = _serve(bench, system, size)
+                bench.note("warm", system.name, passages=size, round=number + 1, **_latencies(served))
+
+
+def measure_quality(bench: Bench) -> None:
+    """Score the rankings on SciFact, and time the same run."""
+    judged = qrels(bench)
+    for system in bench.systems:
+        built(bench, system, SCIFACT)
+        served = _serve(bench, system, SCIFACT)
+        found = json.loads(served.last)["run"]
+        gains = [ndcg(found.get(query, []), judged[query]) for query in sorted(judged)]
+        bench.note("quality", system.name, passages=SCIFACT, ndcg=gains, **_latencies(served))
+
+
+def measure_size(bench: Bench) -> None:
+    """Weigh the environments and the indexes."""
+    for system in bench.systems:
+        bench.note("size", system.name, environment_mb=_megabytes(bench.environments / system.name))
+        for size in (*bench.passages, SCIFACT):
+            if (folder := index_of(bench, system, size)).exists():
+                bench.note("size", system.name, passages=size, index_mb=_megabytes(folder))
+
+
+MEASURES: Mapping[str, Callable[[Bench], None]] = {
+    "index": measure_index,
+    "cold": measure_cold,
+    "warm": measure_warm,
+    "quality": measure_quality,
+    "size": measure_size,
+}
+
+
+def _serve(bench: Bench, system: System, size: int | str) -> Ran:
+    return run(
+        [
+            system.python,
+            system.script,
+            "serve",
+            model(),
+            index_of(bench, system, size),
+            questions(bench, size),
+        ]
+    )
+
+
+def _latencies(served: Ran) -> Record:
+    times = np.array(json.loads(served.last)["seconds"]) * 1000
+    quantiles = {f"p{q}_ms": float(np.percentile(times, q)) for q in (50, 95, 99)}
+    return {**quantiles, "a_second": 1000 / float(times.mean()), "questions": len(times), "peak_mb": served.peak_mb}
+
+
+def ndcg(ids: Sequence[str], grades: Mapping[str, int], *, k: int = 10) -> float:
+    """Return nDCG@k of one ranking, with the grade itself as gain, as trec_eval counts it."""
+    gain = sum(grades.get(name, 0) / float(np.log2(rank + 1)) for rank, name in enumerate(ids[:k], start=1))
+    ideal = sum(
+        grade / float(np.log2(rank + 1)) for rank, grade in enumerate(sorted(grades.values(), reverse=True)[:k], 1)
+    )
+    return gain / ideal if ideal else 0.0
+
+
+def _megabytes(folder: Path) -> float:
+    return sum(file.lstat().st_size for file in folder.rglob("*") if not file.is_dir()) / 1e6
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return f"[{len(value)}]" if isinstance(value, list) else str(value)
+
+
+# The report
+
+
+def report(records: Sequence[Record], *, command: str, versions: Mapping[str, str]) -> str:
+    """Return RESULTS.md."""
+    lines = [*_head(records, command=command, versions=versions)]
+    for part in (_cold_part, _index_part, _warm_part, _memory_part, _size_part, _quality_part):
+        lines += ["", *part(records)]
+    lines += ["", "![cold question, indexing and warm questions](speed.svg)", ""]
+    return "\n".join(lines)
+
+
+def _head(records: Sequence[Record], *, command: str, versions: Mapping[str, str]) -> Iterator[str]:
+    days = sorted({record["when"][:10] for record in records})
+    loads = [record["load"] for record in records]
+    yield "# Speed beside what people would use instead"
+    yield ""
+    yield f"Measured by `{command}`, {days[0]}{f' to {days[-1]}' if days[1:] else ''}."
+    yield f"Machine: {_processor()}, {len(os.sched_getaffinity(0))} cores; Python {platform.python_version()}."
+    yield (
+        f"Other work ran beside: the load was {min(loads):.0f} to {max(loads):.0f}. So the systems take turns, and "
+        "what counts are ratios; processor seconds depend less on what runs beside than the clock's do."
+    )
+    yield f"Versions: {', '.join(f'{name} {version}' for name, version in versions.items())}."
+    yield f"Every system encodes with {ENCODER} and gets the same articles. {PLAIN} ranks by vectors alone;"
+    yield "the others fuse them with BM25. No graphics processor was at hand: what one would change is not measured."
+
+
+def _median(values: Iterable[float]) -> float:
+    return statistics.median(values)
+
+
+def _spread(values: Sequence[float], form: str = ".2f") -> str:
+    if len(values) == 1:
+        return f"{values[0]:{form}}"
+    return f"{_median(values):{form}} ({min(values):{form}} – {max(values):{form}})"
+
+
+def _grouped(records: Iterable[Record], part: str, *, size: int | str | None = None) -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        if record["part"] == part and (size is None or record.get("passages") == size):
+            found.setdefault(record["system"], []).append(record)
+    return found
+
+
+def _sizes(records: Iterable[Record], part: str) -> list[int | str]:
+    found = {r["passages"] for r in records if r["part"] == part and "passages" in r}
+    return sorted(found, key=lambda size: (isinstance(size, str), size))
+
+
+def _table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield "| " + " | ".join(headers) + " |"
+    yield "|" + "---|" * len(headers)
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"
+
+
+def _ratio(value: float, reference: float | None) -> str:
+    return "–" if not reference else f"{value / reference:.2f}"
+
+
+def _cold_part(records: Sequence[Record]) -> Iterator[str]:
+    groups = _grouped(records, "cold")
+    if not groups:
+        return
+    answer = _median(r["seconds"] for r in groups["rag ask"]) if "rag ask" in groups else None
+    cpu = _median(r["cpu_s"] for r in groups["rag ask"]) if "rag ask" in groups else None
+    size = _sizes(records, "cold")[0]
+    yield "## A cold question"
+    yield ""
+    yield f"From exec to exit, over {size:,} articles. `rag ask` goes on to the cited answer, the others end at ranked"
+    yield "passages."
+    yield ""
+    yield from _table(
+        ["", "seconds: median (least – most)", "times `rag ask`", "processor s", "times `rag ask`", "rounds"],
+        [
+            [
+                name,
+                _spread([r["seconds"] for r in rows]),
+                _ratio(_median(r["seconds"] for r in rows), answer),
+                f"{_median(r['cpu_s'] for r in rows):.2f}",
+                _ratio(_median(r["cpu_s"] for r in rows), cpu),
+                str(len(rows)),
+            ]
+            for name, rows in groups.items()
+        ],
+    )
+
+
+def _index_part(records: Sequence[Record]) -> Iterator[str]:
+    yield "## Indexing"
+    yield ""
+    yield "From nothing, exec to exit: reading, cutting, encoding, words and vectors, writing."
+    for size in _sizes(records, "index"):
+        groups = _grouped(records, "index", size=size)
+        plain = groups.get(PLAIN)
+        wall = _median(r["seconds"] for r in plain) if plain else None
+        cpu = _median(r["cpu_s"] for r in plain) if plain else None
+        count = SCIFACT_ARTICLES if size == SCIFACT else int(size)
+        yield ""
+        yield f"{_named(size)}:"
+        yield ""
+        rows = []
+        for name, group in groups.items():
+            seconds, work = _median(r["seconds"] for r in group), _median(r["cpu_s"] for r in group)
+            rows.append(
+                [
+                    name,
+                    _spread([r["seconds"] for r in group], ".0f"),
+                    f"{count / seconds:.1f}",
+                    f"{wall / seconds:.2f}" if wall else "–",
+                    f"{work:.0f}",
+                    f"{cpu / work:.2f}" if cpu else "–",
+                    str(len(group)),
+                ]
+            )
+        yield from _table(
+            ["", "seconds", "articles a second", f"times {PLAIN}", "processor s", f"times {PLAIN}", "rounds"], rows
+        )
+
+
+def _named(size: int | str) -> str:
+    return f"SciFact's {SCIFACT_ARTICLES:,} abstracts" if size == SCIFACT else f"{int(size):,} articles"
+
+
+def _warm_part(records: Sequence[Record]) -> Iterator[str]:
+    yield "## Warm questions"
+    yield ""
+    yield "Milliseconds from a question to ranked passages in a process that is loaded, encoding the question included."
+    for size in _sizes(records, "warm"):
+        groups = _grouped(records, "warm", size=size)
+        ours = groups.get("rag")
+        rate = _median(r["a_second"] for r in ours) if ours else None
+        yield ""
+        yield f"{_named(size)}:"
+        yield ""
+        yield from _table(
+            ["", "p50", "p95", "p99", "questions a second", "rag has times as many", "n"],
+            [
+                [
+                    name,
+                    *(_spread([r[f"p{q}_ms"] for r in rows], ".0f") for q in (50, 95, 99)),
+                    f"{_median(r['a_second'] for r in rows):.1f}",
+                    _ratio(rate, _median(r["a_second"] for r in rows)) if rate else "–",
+                    f"{rows[0]['questions']} × {len(rows)}",
+                ]
+                for name, rows in groups.items()
+            ],
+        )
+
+
+def _memory_part(records: Sequence[Record]) -> Iterator[str]:
+    yield "## Memory"
+    yield ""
+    yield "MB resident at most, files that are mapped counted in; the largest of the rounds."
+    yield ""
+    columns = [(part, size) for part in ("index", "warm", "cold") for size in _sizes(records, part)]
+    names = list(dict.fromkeys(r["system"] for r in records if "peak_mb" in r))
+    rows = []
+    for name in names:
+        cells = []
+        for part, size in columns:
+            group = _grouped(records, part, size=size).get(name, [])
+            cells.append(f"{max(r['peak_mb'] for r in group):.0f}" if group else "–")
+        rows.append([name, *cells])
+    yield from _table(["", *(f"{part}, {size}" for part, size in columns)], rows)
+
+
+def _size_part(records: Sequence[Record]) -> Iterator[str]:
+    yield "## On disk"
+    yield ""
+    yield "MB. An environment holds Python's packages with torch's CPU build, and rag's its encoder and reader too."
+    yield ""
+    groups = _grouped(records, "size")
+    sizes = _sizes(records, "size")
+    rows = []
+    for name, group in groups.items():
+        cells = [[r["environment_mb"] for r in group if "environment_mb" in r]]
+        cells += [[r["index_mb"] for r in group if r.get("passages") == size] for size in sizes]
+        rows.append([name, *(f"{cell[-1]:,.0f}" if cell else "–" for cell in cells)])
+    yield from _table(["", "environment", *(f"index, {size}" for size in sizes)], rows)
+
+
+def _quality_part(records: Sequence[Record]) -> Iterator[str]:
+    yield "## Quality, from the same code"
+    yield ""
+    yield "nDCG@10 on SciFact's test questions, the 95 % interval by 10,000 resamplings of the questions."
+    yield ""
+    random = np.random.default_rng(SEED)
+    rows = []
+    for name, group in _grouped(records, "quality").items():
+        gains = np.array(group[-1]["ndcg"])
+        means = gains[random.integers(0, len(gains), (10_000, len(gains)))].mean(axis=1)
+        low, high = np.percentile(means, [2.5, 97.5])
+        rows.append([name, f"{gains.mean():.3f}", f"{low:.3f} – {high:.3f}", str(len(gains))])
+    yield from _table(["", "nDCG@10", "95 %", "n"], rows)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def versions_of(bench: Bench) -> dict[str, str]:
+    """Return the versions of what was measured, as the requirements pin them."""
+    import rag
+
+    packages = {"txtai": "txtai", "llama-index": "llama-index-core", "haystack": "haystack-ai", PLAIN: PLAIN}
+    found = {"rag": rag.__version__}
+    for system in bench.systems:
+        if system.requirements is not None:
+            pins = dict(line.split("==") for line in system.requirements.read_text().splitlines() if "==" in line)
+            found[system.name] = pins[packages[system.name]]
+    return found
+
+
+def plot(records: Sequence[Record], target: Path) -> None:
+    """Draw the medians: a cold question, indexing, warm questions."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "rag"  # the same figures give the same file
+    from matplotlib import pyplot as plt
+
+    panels = [
+        ("cold", "seconds", "a cold question, s", None),
+        ("index", "seconds", "indexing, s", _last(_sizes(records, "index"))),
+        ("warm", "p50_ms", "a warm question, p50 ms", _last(_sizes(records, "warm"))),
+    ]
+    figure, axes = plt.subplots(1, 3, figsize=(11, 2.6))
+    for axis, (part, key, title, size) in zip(axes, panels, strict=True):
+        groups = _grouped(records, part, size=size)
+        names = list(groups)[::-1]
+        values = [_median(r[key] for r in groups[name]) for name in names]
+        bars = axis.barh(names, values, color=["#2a6f97" if name.startswith("rag") else "#b0b7bf" for name in names])
+        axis.bar_label(bars, fmt="%.3g", padding=2, fontsize=8)
+        axis.set_title(title if size is None else f"{title} ({_named(size)})", fontsize=9)
+        axis.tick_params(labelsize=8)
+        axis.margins(x=0.18)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(target, metadata={"Date": None})
+    plt.close(figure)
+
+
+def _last(sizes: Sequence[int | str]) -> int | str | None:
+    numbers = [size for size in sizes if size != SCIFACT]
+    return numbers[-1] if numbers else None
+
+
+def main() -> None:
+    """Measure the parts that are asked for, and write the report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default=",".join(PARTS), help=f"parts, of {', '.join(PARTS)}")
+    parser.add_argument("--systems", default="", help="rag and names of benchmarks/peers/requirements; all if left out")
+    parser.add_argument("--passages", default="1000,20000", help="sizes of the indexes")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--work", type=Path, default=ROOT / "build" / "bench")
+    parser.add_argument("--environments", type=Path, default=ROOT / "build" / "peers")
+    parser.add_argument(
+        "--report", action="store_true", help="measure nothing; write the report from what was measured"
+    )
+    options = parser.parse_args()
+    wanted = [part for part in options.only.split(",") if part]
+    if unknown := set(wanted) - set(PARTS):
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    bench = Bench(
+        data=options.data,
+        work=options.work.absolute(),
+        environments=options.environments.absolute(),
+        passages=tuple(int(size) for size in options.passages.split(",")),
+        rounds=options.rounds,
+        systems=systems(options.environments.absolute(), wanted=[s for s in options.systems.split(",") if s]),
+    )
+    bench.work.mkdir(parents=True, exist_ok=True)
+    if not options.report:
+        install_all(bench)
+        # Compiled ahead, as an installed package is.
+        subprocess.run([sys.executable, "-m", "compileall", "-q", str(ROOT / "rag")], check=True)
+        for part in wanted:
+            MEASURES[part](bench)
+    records = bench.records()
+    if records:
+        REPORT.write_text(
+            report(records, command="python -m benchmarks.bench", versions=versions_of(bench)), encoding="utf-8"
+        )
+        plot(records, PLOT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""rag itself, asked in the same way: the engine behind `rag search`. It is built and asked cold by its own commands."""
+
+import os
+from pathlib import Path
+
+from protocol import main
+
+from rag.config import load_config
+from rag.pipeline import Engine
+
+PASSAGES = 30  # for ten articles: each counts once, and a long one may have several passages among the best
+
+
+def build(_model, _rows, _folder):
+    """Not done here: `rag index` is what a user types."""
+    raise NotImplementedError("rag index ARTICLES --index FOLDER")
+
+
+def open_index(_model, folder):
+    """Return the function that ranks articles, by their best passages."""
+    settings = {"index": str(folder), "retrieval.k": str(PASSAGES)}
+    engine = Engine(load_config(file=Path(os.devnull), overrides=settings, environment={}, cwd=folder))
+
+    def rank(question, k):
+        hits = engine.search(question).ranking.hits
+        return list(dict.fromkeys(hit.passage.article for hit in hits))[:k]
+
+    return rank
+
+
+if __name__ == "__main__":
+    main(build, open_index)

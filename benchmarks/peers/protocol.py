@@ -1,0 +1,52 @@
+"""What every system under the benchmark does on the command line, so that all of them do the same work.
+
+    python PEER.py build MODEL ARTICLES.jsonl FOLDER       index rows {"id", "title", "text"} into FOLDER
+    python PEER.py ask MODEL FOLDER QUESTION               print the ids of the ten best, from a cold start
+    python PEER.py serve MODEL FOLDER QUESTIONS.jsonl      ask all of {"id", "question"}, and time each
+
+`build` and `serve` print one JSON object. A peer's module has two functions: `build(model, rows, folder)`, and
+`open_index(model, folder)`, which returns the function that ranks: question and number in, ids out, best first.
+Runs in the peer's own environment, so nothing but the standard library is imported here.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+K = 10
+WARM_UP = 5
+
+
+def text_of(row):
+    """Return what is indexed of a row: the title, then the text."""
+    return f"{row['title']}\n{row['text']}".strip()
+
+
+def read_rows(file):
+    """Return the objects of a JSONL file."""
+    return [json.loads(line) for line in Path(file).read_text(encoding="utf-8").splitlines()]
+
+
+def main(build, open_index):
+    """Do what the arguments say."""
+    verb, model, *rest = sys.argv[1:]
+    if verb == "build":
+        rows = read_rows(rest[0])
+        started = time.perf_counter()
+        build(model, rows, Path(rest[1]))
+        print(json.dumps({"seconds": time.perf_counter() - started, "articles": len(rows)}))
+    elif verb == "ask":
+        print("\n".join(open_index(model, Path(rest[0]))(rest[1], K)))
+    else:
+        rank = open_index(model, Path(rest[0]))
+        questions = read_rows(rest[1])
+        for row in questions[:WARM_UP]:
+            rank(row["question"], K)
+        times, run = [], {}
+        for row in questions:
+            started = time.perf_counter()
+            ids = rank(row["question"], K)
+            times.append(time.perf_counter() - started)
+            run[row["id"]] = list(ids)
+        print(json.dumps({"seconds": times, "run": run}))
