@@ -2,6 +2,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -228,3 +229,32 @@ def test_minilm_gives_the_originals_vectors(tmp_path):
     assert vectors == pytest.approx(model.encode(texts, batch_size=1), abs=1e-5)
     assert (encoder.dim, encoder.max_tokens, encoder.special_tokens) == (384, 256, 2)
     assert vectors[0] @ vectors[2] > vectors[0] @ vectors[1]  # higher is better
+
+
+def test_batches_run_side_by_side_and_come_in_their_order(encoder):
+    class Meeting:
+        """A session whose first two runs end only when both have begun."""
+
+        def __init__(self):
+            self.barrier = threading.Barrier(2, timeout=30)
+
+        def run(self, _names, feed):
+            self.barrier.wait()
+            rows = np.zeros((len(feed["input_ids"]), encoder.dim), np.float32)
+            rows[:, feed["input_ids"].shape[1] % encoder.dim] = 1
+            return [rows]
+
+    fake = with_session(encoder, Meeting(), threads=2)
+    texts = ["bridge river steel", "bridge"]
+    alone = [encoder._tokens([text])[0][0] for text in texts]
+    vectors = fake.encode_passages(texts, batch_tokens=1)
+    assert [int(row.argmax()) for row in vectors] == [len(ids) % encoder.dim for ids in alone]
+
+
+def test_side_by_side_and_one_by_one_give_the_same_bytes(encoder):
+    texts = [f"bridge {'river ' * (place % 9)}" for place in range(40)]
+    one, two = (
+        Encoder(encoder._exported, name="tiny", revision="r", threads=threads).encode_passages(texts, batch_tokens=32)
+        for threads in (1, 2)
+    )
+    assert np.array_equal(one, two)
