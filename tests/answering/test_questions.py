@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rag import answering
 from rag.answering.questions import Kind, Wanted, analyse
 
 
@@ -49,3 +50,9 @@ def test_what_is_wanted_says_what_an_answer_contains(question, wanted):
 @given(st.text())
 def test_any_text_is_some_question(text):
     assert analyse(text).kind in Kind
+
+
+def test_what_answering_offers_is_found_in_its_modules():
+    assert all(getattr(answering, name).__module__.startswith("rag.answering.") for name in answering.__all__)
+    with pytest.raises(AttributeError, match="nothing_here"):
+        _ = answering.nothing_here
