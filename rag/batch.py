@@ -11,8 +11,10 @@ import contextlib
 import dataclasses
 import logging
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from rag import answer_files
 from rag.answer_files import Kind
 from rag.errors import AnswersError, ModelBroken, QuestionError, RagError
 from rag.index import ArticleFilter
-from rag.pipeline import Engine, Notify
+from rag.pipeline import Asked, Begun, Engine, Notify
 from rag.question_sets import BadRow, Row, Topic, read_rows
 from rag.render import answer_record
 
@@ -56,10 +58,12 @@ def answer_questions(
     output: Path | None,
     emit: Callable[[str], object],
     wanted: ArticleFilter | None = None,
+    jobs: int = 1,
 ) -> BatchReport:
     """Answer a question set into a file, JSONL or CSV by its suffix; without one, `emit` is given each line of JSONL.
 
-    A question that fails is a line with `error`, and is tried again by the next run.
+    Of a model behind HTTP, `jobs` answers are written at once; what comes out is the same, in the same order. A
+    question that fails is a line with `error`, and is tried again by the next run.
 
     Raises:
         QuestionError: the question set cannot be read, or two of its rows have one id.
@@ -72,11 +76,10 @@ def answer_questions(
         kept = _take_up(output, kind, rows, stamp=stamp, notify=engine.reporting.notify)
     tally = Counter(kept.outcomes.values())
     with _lines(output, kind=kind, emit=emit) as write:
-        for row in rows:
-            if row.id not in kept.outcomes:
-                record = _answer(engine, row, wanted)
-                write(answer_files.to_line({**record, **stamp}, kind=kind))
-                tally[_outcome(record)] += 1
+        todo = [row for row in rows if row.id not in kept.outcomes]
+        for record in _answers(engine, todo, wanted, jobs=jobs):
+            write(answer_files.to_line({**record, **stamp}, kind=kind))
+            tally[_outcome(record)] += 1
             engine.reporting.note(_counts(tally))
             engine.reporting.progress("answering", tally.total(), len(rows))
     if output is not None and not kept.in_order:
@@ -104,12 +107,63 @@ def _kind(questions: Path, output: Path | None) -> Kind:
     return kind
 
 
-def _answer(engine: Engine, row: Row, wanted: ArticleFilter | None) -> dict[str, object]:
+def _answers(
+    engine: Engine, rows: Iterable[Row], wanted: ArticleFilter | None, *, jobs: int
+) -> Iterator[dict[str, object]]:
+    """Yield the record of each row, in their order, while a model writes those of the next ones."""
+    if jobs > 1 and engine.writer is None:
+        engine.reporting.notify("--jobs has no effect: quotes are found by one process, which uses all cores as it is")
+        jobs = 1
+    if jobs == 1:
+        for row in rows:
+            yield _record(row, lambda question: engine.ask(question, wanted=wanted))
+        return
+    under_way: deque[tuple[Row, _UnderWay]] = deque()
+    for row in rows:
+        under_way.append((row, _UnderWay(engine, row, wanted)))
+        if len(under_way) == jobs:
+            first, answer = under_way.popleft()
+            yield _record(first, answer.asked)
+    for row, answer in under_way:
+        yield _record(row, answer.asked)
+
+
+class _UnderWay:
+    """A question that is being answered: a model's writing goes on in a thread, all else is done where it is asked."""
+
+    def __init__(self, engine: Engine, row: Row, wanted: ArticleFilter | None) -> None:
+        self._engine = engine
+        self._pieces: Future[list[str]] = Future()
+        self._begun: Begun | Exception | None = None
+        if isinstance(row, BadRow):
+            return
+        try:
+            self._begun = engine.begin(row.question.question, wanted=wanted)
+        except Exception as error:  # noqa: BLE001  # raised again where the answer is asked for
+            self._begun = error
+            return
+        # A daemon, so that whoever interrupts the run need not wait for a server.
+        threading.Thread(target=self._write, args=(self._begun,), daemon=True).start()
+
+    def asked(self, _question: str) -> Asked:
+        """Return the answer once it is there, or raise what it failed by."""
+        if not isinstance(self._begun, Begun):
+            raise self._begun or ValueError("a row that is no question was asked")
+        return self._engine.finish(self._begun, self._pieces.result())
+
+    def _write(self, begun: Begun) -> None:
+        try:
+            self._pieces.set_result(list(self._engine.write(begun)))
+        except BaseException as error:  # noqa: BLE001  # raised again where the result is asked for
+            self._pieces.set_exception(error)
+
+
+def _record(row: Row, ask: Callable[[str], Asked]) -> dict[str, object]:
     if isinstance(row, BadRow):
         return _failed(row.id, row.question, row.error)
     question = row.question.question
     try:
-        answer = engine.ask(question, wanted=wanted).answer
+        answer = ask(question).answer
     except (QuestionError, ModelBroken) as error:
         return _failed(row.id, question, error)
     except RagError:  # the index or a setting: no other question would fare better

@@ -333,6 +333,7 @@ def batch(
     until: Until = None,
     source: Source = None,
     language: Language = None,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, max=64, help="Answers that an endpoint writes at once.")] = 1,
 ) -> None:
     """Answer a set of questions, one record each.
 
@@ -344,7 +345,7 @@ def batch(
 
     settings, wanted = options.settings(k=k), _filter(since, until, source, language)
     with options.reporting() as reporting, Engine(settings, reporting=reporting) as engine:
-        report = answer_questions(engine, questions, output=options.output, wanted=wanted, emit=_emit)
+        report = answer_questions(engine, questions, output=options.output, wanted=wanted, emit=_emit, jobs=jobs)
     if report.failed:
         raise typer.Exit(EXIT_ITEMS_FAILED)
 

@@ -143,6 +143,9 @@ class Config:
 
     articles: tuple[str, ...] = setting(("seeds",), about="files and folders that rag index reads")
     index: str = setting("index", about="folder of the built index")
+    answerer: Literal["quotes", "endpoint"] = setting(
+        "quotes", about="quotes: sentences of the articles; endpoint: a model behind HTTP writes, and is checked"
+    )
     threads: int = setting(0, low=0, high=1024, about="processor cores to use; 0: all")
     encoder: Encoder = field(default_factory=Encoder)
     passages: Passages = field(default_factory=Passages)

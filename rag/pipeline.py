@@ -7,9 +7,9 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from rag.answering import Judge
+    from rag.answering import Checker, Judge, Verdict
+    from rag.answering.writing import TextWriter
+    from rag.answering.written import Draft
     from rag.config import Config
     from rag.doctor import Examination
     from rag.index import Index, Manifest
@@ -100,6 +102,15 @@ class Asked:
     answer: Answer
     texts: Mapping[str, str]
     articles: Mapping[str, Article]
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An answer in quotes, what a model is to write in its place, and when it was begun."""
+
+    asked: Asked
+    draft: Draft | None
+    started: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +315,8 @@ class Engine:
     def ready(self) -> None:
         """Load what every question needs, so that the first one is as quick as the rest."""
         self.judge  # noqa: B018  # it is made when it is first asked for, and the index with it
+        if self.writer is not None:
+            self._checker  # noqa: B018  # likewise
 
     @cached_property
     def _query_vector(self) -> Callable[[str], NDArray[np.float32]]:
@@ -321,6 +334,7 @@ class Engine:
             "settings": settings,
             "filter": asdict(_checked(wanted)) if wanted else None,
             "answerer": [self.judge.name, self.judge.model, self.judge.revision],
+            **({} if self.writer is None else {"writer": [self.writer.name, self.writer.model, self.writer.revision]}),
         }
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
         return {"index": self.index.manifest.content, "settings": digest[:16]}
@@ -333,6 +347,11 @@ class Engine:
 
     def ask(self, question: str, *, query: str | None = None, wanted: ArticleFilter | None = None) -> Asked:
         """Return a cited answer; passages are looked for with `query`, if that is not the question itself."""
+        begun = self.begin(question, query=query, wanted=wanted)
+        return self.finish(begun, self.write(begun))
+
+    def begin(self, question: str, *, query: str | None = None, wanted: ArticleFilter | None = None) -> Begun:
+        """Return all of an answer but what a model is to write of it."""
         started = time.perf_counter()
         if self._reader is not None:
             self._reader.prepare()
@@ -366,7 +385,60 @@ class Engine:
                 "answer": (answered - retrieved) * 1000,
             },
         )
-        return Asked(answer, found.ranking.texts, found.articles)
+        draft = self._draft(question, verdict) if answer.answered else None
+        return Begun(Asked(answer, found.ranking.texts, found.articles), draft, started)
+
+    def write(self, begun: Begun) -> Iterator[str]:
+        """Yield what the model writes, if one is to; may run in another thread than the rest."""
+        if begun.draft is not None and self.writer is not None:
+            yield from self.writer.write(begun.draft.messages, max_tokens=begun.draft.max_tokens)
+
+    def finish(self, begun: Begun, pieces: Iterable[str]) -> Asked:
+        """Return the answer with what a model wrote, as far as the articles bear it out; else the quoting one."""
+        if begun.draft is None or self.writer is None:
+            return begun.asked
+        from rag.answering.written import check_answer
+
+        quoted = begun.asked.answer
+        written = check_answer(begun.draft, pieces, checker=self._checker)
+        total = (time.perf_counter() - begun.started) * 1000
+        answer = replace(
+            quoted,
+            dropped=written.dropped,
+            timings_ms={**quoted.timings_ms, "total": total, "answer": total - quoted.timings_ms["retrieve"]},
+        )
+        if written.claims:
+            answer = replace(
+                answer,
+                answer=written.answer,
+                claims=written.claims,
+                citations=written.citations,
+                answerer=Answerer(self.writer.name, self.writer.model, self.writer.revision),
+            )
+        return replace(begun.asked, answer=answer)
+
+    def _draft(self, question: str, verdict: Verdict) -> Draft | None:
+        if self.writer is None:
+            return None
+        from rag.answering.written import draft_answer
+
+        return draft_answer(question, verdict, writer=self.writer, max_tokens=self.config.endpoint.max_tokens)
+
+    @cached_property
+    def writer(self) -> TextWriter | None:
+        """Return the model that writes answers; None where the articles are quoted."""
+        return None if self.config.answerer == "quotes" else endpoint_of(self.config)
+
+    @cached_property
+    def _checker(self) -> Checker:
+        from rag.answering import Checker
+
+        if self._reader is None:
+            raise ConfigError(
+                "what a model writes is checked by the reader, and reader.model is none",
+                hint="set reader.model, or quote: --set answerer=quotes",
+            )
+        return Checker(self._reader)
 
     def _rank(self, query: str, wanted: ArticleFilter | None) -> Ranking:
         from rag.index.lexical import mostly_unspaced, terms

@@ -151,7 +151,8 @@ class Answerer:
 class Answer:
     """A cited answer, or an honest "the articles do not say"; the laws of the record are checked when it is made.
 
-    `understood` is what the question was taken for after those before it, where that is not what was typed.
+    `understood` is what the question was taken for after those before it, where that is not what was typed; `dropped`
+    how many claims of a model's text the articles did not support, where one wrote.
     """
 
     question: str
@@ -167,6 +168,7 @@ class Answer:
     id: str | None = None
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     understood: str | None = None
+    dropped: int | None = None
 
     def __post_init__(self) -> None:
         markers = [citation.marker for citation in self.citations]

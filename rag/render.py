@@ -112,9 +112,9 @@ def to_json(data: Mapping[str, object] | Sequence[object], *, indent: int | None
 
 
 def answer_record(answer: Answer) -> dict[str, object]:
-    """Return an answer as `rag ask --json` prints it; a question that was understood otherwise says how."""
-    understood = {} if answer.understood is None else {"understood": answer.understood}
-    return {**_answer_record(answer), **understood}
+    """Return an answer as `rag ask --json` prints it; what not every answer has, only where it has it."""
+    told = {"understood": answer.understood, "dropped": answer.dropped}
+    return {**_answer_record(answer), **{name: value for name, value in told.items() if value is not None}}
 
 
 def _answer_record(answer: Answer) -> dict[str, object]:

@@ -10,6 +10,8 @@ rules.py       the rules: figures, names, negation, direction, who did what to w
 figures.py     numbers and dates in one form, however they are written
 wording.py     the words of a claim beside those of its evidence
 polarity.py    negation, doubt, opposites
+writing.py     the seam: a model that writes
+written.py     what a model is asked to write, and what is left of it after the check
 quoting.py     the answer: which sentences are quoted, in which order, under which markers
 
 A question needs few of these modules, so each is imported when something of it is first asked for.
