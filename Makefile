@@ -70,6 +70,7 @@ reader: $(DEV)
 	$(BIN)/python -m training.card --examples $(READER)/examples --export $(READER)/export \
 		--figures $(READER)/figures.json --whole $(READER)/figures.fp32.json
 	$(BIN)/python -m training.answerer --data $(DATA) --reader $(READER)/export
+	$(BIN)/python -m training.checker --data $(DATA) --reader $(READER)/export --out rag/answering/checking.json
 
 ## eval-reader: measure the shipped reader and the answers that it gives, with intervals
 eval-reader: $(DEV)

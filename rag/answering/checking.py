@@ -18,9 +18,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.answering.addressing import find_statements, is_addressed
 from rag.answering.judging import Finding, Logistic
 from rag.answering.rules import Comparison, Shown, leans
 from rag.answering.wording import Unit, read_units, read_words
+from rag.records import Span
 
 CALIBRATION = Path(__file__).with_name("checking.json")
 _SINGLES = 5
@@ -29,6 +31,7 @@ _READ = 4
 _LEAST_SHARE = 0.6
 _TOGETHER = 3
 _LEAST_ADDED = 2
+_ANSWERING_SHARE = 0.05
 _LEAST_PROBABILITY = 1e-4
 
 
@@ -120,7 +123,7 @@ class Checker:
         self._calibration = calibration
 
     def check(self, claim: str, evidence: Sequence[Finding], *, hints: Sequence[int] = ()) -> Checked:
-        """Return whether the evidence, sentences in any order, supports a claim.
+        """Return whether the evidence, sentences in any order with their scores for the question, supports a claim.
 
         `hints` are places in `evidence`, counted from 0, that the writer pointed at; others are ignored.
         """
@@ -166,7 +169,13 @@ class Checker:
     @staticmethod
     def compare(claim: str, evidence: Sequence[Finding], *, hints: Sequence[int] = ()) -> list[Compared]:
         """Return the sentences, alone and together, that hold most of a claim's words, and which break a rule."""
-        shown = [(group, _shown(group)) for group in _groups(claim, evidence, hints=hints)]
+        # Text that gives orders to whoever reads it is no evidence for what it orders.
+        places = _statements(evidence)
+        pointed = [number for number, place in enumerate(places) if place in hints]
+        groups = _groups(claim, [evidence[place] for place in places], hints=pointed)
+        # What the judge does not take for an answer to the question may explain one, and carries no claim by itself.
+        floor = _ANSWERING_SHARE * max((finding.score for finding in evidence), default=0.0)
+        shown = [(group, _shown(group)) for group in groups if max(finding.score for finding in group) >= floor]
         laid = [(group, text, Comparison(claim, text)) for group, text in shown]
         best = max((comparison.coverage for _, _, comparison in laid), default=0.0)
         return [
@@ -261,6 +270,19 @@ def _reading_order(evidence: Sequence[Finding]) -> list[int]:
         range(len(evidence)),
         key=lambda place: (articles[evidence[place].reading.article.id], evidence[place].span.start),
     )
+
+
+def _statements(evidence: Sequence[Finding]) -> list[int]:
+    """Return the places of the sentences that say something about the world."""
+    readings = {(f.reading.article.id, f.reading.hit.passage.id): f.reading for f in evidence}
+    sound: dict[str, set[Span]] = {}
+    for (name, _), reading in readings.items():
+        sound.setdefault(name, set()).update(find_statements(reading.article.text, reading.hit.passage.sentences))
+    return [
+        place
+        for place, finding in enumerate(evidence)
+        if finding.span in sound[finding.reading.article.id] and not is_addressed(finding.text)
+    ]
 
 
 def words_shared(claim: str, text: str) -> int:

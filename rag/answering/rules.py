@@ -34,6 +34,7 @@ _CONTEXT = 3
 _PRONOUNS = frozenset(["he", "she", "it", "they"])
 _COMMON_ENDINGS = ("s", "ing", "ed", "ly", "en")
 _GAIN = 0.4
+_LEAST_COVERAGE = 0.5
 _PLAIN_GAIN = 0.9
 _GAP = 6  # characters between neighbours of a claim without spaces
 _UNSPACED_TURN = re.compile(
@@ -153,6 +154,7 @@ class Comparison:
             or self._find_opposite()
             or self._find_exchange()
             or (self._find_unspaced() if self.unspaced else None)
+            or (None if self.coverage > _LEAST_COVERAGE else "too few of its words are in the evidence")
         )
 
     def _find_emptiness(self) -> str | None:
