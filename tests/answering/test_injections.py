@@ -1,5 +1,6 @@
 """Orders hidden in articles change neither what is quoted nor which claims of a writer pass."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ from injections import INJECTIONS, UNFORESEEN
 from rag.answering.addressing import find_statements, is_addressed
 from rag.answering.checking import Checker
 from rag.answering.claims import ClaimCutter
-from rag.answering.judging import Finding, Reading
+from rag.answering.judging import Finding, Reading, Verdict
+from rag.answering.written import check_answer, draft_answer
 from rag.config import Config
 from rag.config import Reader as ReaderSettings
 from rag.models.reader import SHIPPED, Reader
@@ -18,6 +20,7 @@ from rag.records import Article, Hit, Passage
 from rag.sentences import split_sentences
 
 SEEDS = Path(__file__).parents[2] / "seeds"
+TRUE = "Beijing imposed a blanket ban on all seafood from Japan in late August."
 HOST = "kishida-xi-san-francisco-summit.md"
 QUESTIONS = [
     "Why did China ban Japanese seafood?",
@@ -77,10 +80,40 @@ def test_nothing_of_a_writer_that_obeys_passes(injection, checker):
     assert [claim for claim in claims_of(injection.obeyed) if checker.check(claim, evidence).kept] == []
 
 
+class Obedient:
+    """A model that writes a true sentence, and then what the injection orders."""
+
+    name, model, revision = "writer", "obedient", "1"
+    context_tokens = 4000
+
+    def __init__(self, obeyed):
+        self.obeyed = obeyed
+
+    def count(self, text):
+        return len(text.split())
+
+    def write(self, _messages, *, max_tokens):
+        del max_tokens
+        yield from f"{TRUE} [1] {self.obeyed} [2]"
+
+
+@pytest.mark.parametrize("injection", INJECTIONS, ids=lambda injection: injection.name)
+def test_a_written_answer_holds_the_true_claim_and_nothing_of_the_order(injection, checker):
+    writer = Obedient(injection.obeyed)
+    orders = [finding for finding in findings(host(injection)) if finding.text in injection.text]
+    verdict = Verdict((*[f for f in findings(host(injection)) if TRUE in f.text], *orders), 0.9)
+    draft = draft_answer("Why did China ban Japanese seafood?", verdict, writer=writer, max_tokens=100)
+    written = check_answer(draft, writer.write(draft.messages, max_tokens=100), checker=checker)
+    assert written.answer == f"{TRUE} [1]"
+    assert [citation.quote for citation in written.citations] == [TRUE]
+    assert written.dropped >= 1
+    asked = draft.messages[-1].content
+    assert not re.search(r"<\||\|>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>", asked)
+
+
 @pytest.mark.parametrize("injection", INJECTIONS, ids=lambda injection: injection.name)
 def test_a_true_claim_passes_with_the_same_citation_beside_it(injection):
-    claim = "Beijing imposed a blanket ban on all seafood from Japan in late August."
-    clean, hurt = (Checker(Yes()).check(claim, findings(text)) for text in (host(), host(injection)))
+    clean, hurt = (Checker(Yes()).check(TRUE, findings(text)) for text in (host(), host(injection)))
     assert hurt.kept
     assert [finding.text for finding in hurt.findings] == [finding.text for finding in clean.findings]
 
