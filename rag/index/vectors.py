@@ -17,6 +17,7 @@ search, and one that few rows pass makes it exact.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,6 +145,8 @@ class VectorIndex:
         else:
             passing = allowed[lists.order]
             counts = np.concatenate([[0], np.cumsum(passing)])[lists.bounds]
+            # Half-way between as many lists as without a filter and as many rows: rows that pass lie farther off.
+            wanted = max(int(lists.compared * math.sqrt(counts[-1] / self.size)), whole)
             if counts[-1] > _EXACT_ROWS:
                 chosen = np.sort(nearest[: _enough(np.diff(counts)[nearest], wanted)])
                 spans = [(int(lists.bounds[number]), int(lists.bounds[number + 1])) for number in chosen]
