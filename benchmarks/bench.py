@@ -8,8 +8,8 @@ Each peer gets an environment of its own in build/peers, from benchmarks/peers/r
 appended to build/bench/measured.jsonl as it comes, so a run that is stopped loses nothing, and parts may be measured
 on different days. benchmarks/RESULTS.md and benchmarks/speed.svg are written from that file alone.
 
-The articles are those of train/passages.jsonl.gz in `--data` (a row is an article, most of them one passage), and
-SciFact's; the questions are those of train/span.jsonl.gz and SciFact's.
+The articles are the rows of train/passages.jsonl.gz in `--data`, each cut to its first 100 words so that it is one
+passage for every system, and SciFact's abstracts. The questions are those of train/span.jsonl.gz, and SciFact's.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ TORCH = "torch==2.13.0"
 PARTS = ("index", "cold", "warm", "size", "quality")
 SCIFACT, SCIFACT_ARTICLES = "scifact", 5183
 WARM_QUESTIONS = 200
+PASSAGE_WORDS = 100
 SEED = 13
 PLAIN = "sentence-transformers"  # what indexing is held against
 
@@ -155,12 +156,15 @@ def articles(bench: Bench, size: int | str) -> Path:
         if len(read) < int(size):
             raise SystemExit(f"{bench.data} holds {len(read)} passages, not {size}")
         chosen = np.random.default_rng(SEED).permutation(len(read))[: int(size)]
-        rows = [
-            {"id": f"p{read[i]['id']}", "title": read[i]["title"].replace("_", " "), "text": read[i]["text"]}
-            for i in sorted(chosen.tolist())
-        ]
+        rows = [_row(read[i]) for i in sorted(chosen.tolist())]
     target.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return target
+
+
+def _row(passage: Record) -> Record:
+    # Cut, so that it is one passage for every system: peers lose what is longer than the encoder reads, rag cuts it up.
+    text = " ".join(passage["text"].split()[:PASSAGE_WORDS])
+    return {"id": f"p{passage['id']}", "title": (passage["title"] or "").replace("_", " "), "text": text}
 
 
 def questions(bench: Bench, size: int | str) -> Path:
@@ -398,6 +402,7 @@ def _head(records: Sequence[Record], *, command: str, versions: Mapping[str, str
         "what counts are ratios; processor seconds depend less on what runs beside than the clock's do."
     )
     yield f"Versions: {', '.join(f'{name} {version}' for name, version in versions.items())}."
+    yield f"An article is a passage of at most {PASSAGE_WORDS} words; SciFact's abstracts are whole."
     yield f"Every system encodes with {ENCODER} and gets the same articles. {PLAIN} ranks by vectors alone;"
     yield "the others fuse them with BM25. No graphics processor was at hand: what one would change is not measured."
 

@@ -1,0 +1,59 @@
+"""The benchmark's own arithmetic: what it counts, and that its report says what was measured and nothing else."""
+
+import importlib
+import math
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def bench():
+    sys.path.insert(0, str(ROOT))
+    try:
+        return importlib.import_module("benchmarks.bench")
+    finally:
+        sys.path.remove(str(ROOT))
+
+
+def test_ndcg_discounts_by_rank_and_divides_by_the_best_ranking(bench):
+    assert bench.ndcg(["x", "a"], {"a": 1}) == pytest.approx(1 / math.log2(3))
+    assert bench.ndcg(["b", "a"], {"a": 2, "b": 1}) == pytest.approx((1 + 2 / math.log2(3)) / (2 + 1 / math.log2(3)))
+    assert bench.ndcg([], {"a": 1}) == 0
+
+
+@given(
+    ids=st.lists(st.sampled_from("abcdefghijklmno"), unique=True),
+    grades=st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 3)),
+)
+def test_ndcg_is_what_trec_eval_counts(bench, ids, grades):
+    ir_measures = pytest.importorskip("ir_measures")
+    run = [ir_measures.ScoredDoc("q", name, -rank) for rank, name in enumerate(ids)]
+    qrels = [ir_measures.Qrel("q", name, grade) for name, grade in grades.items()]
+    expected = (
+        ir_measures.calc_aggregate([ir_measures.nDCG @ 10], qrels, run)[ir_measures.nDCG @ 10] if run and qrels else 0
+    )
+    assert bench.ndcg(ids, grades) == pytest.approx(0 if math.isnan(expected) else expected)
+
+
+def cold(system, seconds, number):
+    return {
+        "part": "cold", "system": system, "passages": 1000, "round": number, "seconds": seconds, "cpu_s": seconds / 2,
+        "peak_mb": 100 * number, "when": "2026-01-02T03:04:05+00:00", "load": 1.0,
+    }  # fmt: skip
+
+
+def test_the_report_gives_medians_spread_and_ratios_of_what_was_measured(bench):
+    records = [cold("rag ask", s, n) for n, s in enumerate((0.5, 0.4, 0.9), 1)]
+    records += [cold("txtai", s, n) for n, s in enumerate((5.0, 4.0, 6.0), 1)]
+    text = bench.report(records, command="the command", versions={"txtai": "1.2"})
+    assert "| rag ask | 0.50 (0.40 – 0.90) | 1.00 | 0.25 | 1.00 | 3 |" in text
+    assert "| txtai | 5.00 (4.00 – 6.00) | 10.00 | 2.50 | 10.00 | 3 |" in text
+    assert "the command" in text
+    assert "2026-01-02" in text
+    assert "| txtai | 300 |" in text  # the most memory of the rounds
