@@ -23,7 +23,7 @@ import shutil
 import statistics
 import subprocess
 import sys
-import time
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,12 +42,29 @@ ENCODER = "all-MiniLM-L6-v2"
 TORCH = "torch==2.13.0"
 PARTS = ("index", "cold", "warm", "size", "quality")
 SCIFACT, SCIFACT_ARTICLES = "scifact", 5183
+DEFAULT_SIZES = (1000, 20_000)
 WARM_QUESTIONS = 200
 PASSAGE_WORDS = 100
 SEED = 13
 PLAIN = "sentence-transformers"  # what indexing is held against
 
 Record = dict[str, Any]
+
+# A process counts as its own the memory of the one that it was forked from, so that one has to be small.
+_LAUNCHER = """
+import json, os, sys, time
+started = time.perf_counter()
+process = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(process, 0)
+took = {
+    "seconds": time.perf_counter() - started,
+    "cpu_s": usage.ru_utime + usage.ru_stime,
+    "peak_mb": usage.ru_maxrss / 1024,
+    "code": os.waitstatus_to_exitcode(status),
+}
+with open(sys.argv[1], "w") as file:
+    json.dump(took, file)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,26 +133,13 @@ def run(command: Sequence[str | Path], *, accepted: Iterable[int] = (0,)) -> Ran
     kept = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}}
     quiet = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HAYSTACK_TELEMETRY_ENABLED": "False"}
     ours = {"PYTHONPATH": str(ROOT)} if str(command[0]) == sys.executable else {}
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        [str(part) for part in command],
-        env=kept | quiet | ours,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-    )
-    out, told = process.stdout, process.stderr
-    assert out is not None
-    assert told is not None
-    # Both are read to their end before the process is waited for; what goes to stderr is little.
-    text, errors = out.read(), told.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode not in accepted:
-        raise SystemExit(f"{command}: exit code {process.returncode}\n{errors[-2000:]}")
-    last = (text.strip().splitlines() or [""])[-1]
-    return Ran(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, last)
+    with tempfile.NamedTemporaryFile(suffix=".json") as told:
+        launch = [sys.executable, "-I", "-S", "-c", _LAUNCHER, told.name, *map(str, command)]
+        done = subprocess.run(launch, env=kept | quiet | ours, capture_output=True, encoding="utf-8", check=True)
+        took = json.loads(Path(told.name).read_text(encoding="utf-8"))
+    if took.pop("code") not in accepted:
+        raise SystemExit(f"{command} failed\n{done.stderr[-2000:]}")
+    return Ran(**took, last=(done.stdout.strip().splitlines() or [""])[-1])
 
 
 # The material
@@ -384,8 +388,14 @@ def _short(value: object) -> str:
 def report(records: Sequence[Record], *, command: str, versions: Mapping[str, str]) -> str:
     """Return RESULTS.md."""
     lines = [*_head(records, command=command, versions=versions)]
-    for part in (_cold_part, _index_part, _warm_part, _memory_part, _size_part, _quality_part):
-        lines += ["", *part(records)]
+    measured = {record["part"] for record in records}
+    for part, title, section in _SECTIONS:
+        lines += ["", f"## {title}", ""]
+        lines += section(records) if part in measured else [f"Not measured yet: `{command} --only {part}`."]
+    missing = [size for size in DEFAULT_SIZES if size not in _sizes(records, "index")]
+    if missing:
+        sizes = ", ".join(f"{size:,}" for size in missing)
+        lines += ["", f"Indexes of {sizes} articles: not measured yet."]
     lines += ["", "![cold question, indexing and warm questions](speed.svg)", ""]
     return "\n".join(lines)
 
@@ -443,13 +453,9 @@ def _ratio(value: float, reference: float | None) -> str:
 
 def _cold_part(records: Sequence[Record]) -> Iterator[str]:
     groups = _grouped(records, "cold")
-    if not groups:
-        return
     answer = _median(r["seconds"] for r in groups["rag ask"]) if "rag ask" in groups else None
     cpu = _median(r["cpu_s"] for r in groups["rag ask"]) if "rag ask" in groups else None
     size = _sizes(records, "cold")[0]
-    yield "## A cold question"
-    yield ""
     yield f"From exec to exit, over {size:,} articles. `rag ask` goes on to the cited answer, the others end at ranked"
     yield "passages."
     yield ""
@@ -470,8 +476,6 @@ def _cold_part(records: Sequence[Record]) -> Iterator[str]:
 
 
 def _index_part(records: Sequence[Record]) -> Iterator[str]:
-    yield "## Indexing"
-    yield ""
     yield "From nothing, exec to exit: reading, cutting, encoding, words and vectors, writing."
     for size in _sizes(records, "index"):
         groups = _grouped(records, "index", size=size)
@@ -506,8 +510,6 @@ def _named(size: int | str) -> str:
 
 
 def _warm_part(records: Sequence[Record]) -> Iterator[str]:
-    yield "## Warm questions"
-    yield ""
     yield "Milliseconds from a question to ranked passages in a process that is loaded, encoding the question included."
     for size in _sizes(records, "warm"):
         groups = _grouped(records, "warm", size=size)
@@ -532,8 +534,6 @@ def _warm_part(records: Sequence[Record]) -> Iterator[str]:
 
 
 def _memory_part(records: Sequence[Record]) -> Iterator[str]:
-    yield "## Memory"
-    yield ""
     yield "MB resident at most, files that are mapped counted in; the largest of the rounds."
     yield ""
     columns = [(part, size) for part in ("index", "warm", "cold") for size in _sizes(records, part)]
@@ -543,14 +543,13 @@ def _memory_part(records: Sequence[Record]) -> Iterator[str]:
         cells = []
         for part, size in columns:
             group = _grouped(records, part, size=size).get(name, [])
-            cells.append(f"{max(r['peak_mb'] for r in group):.0f}" if group else "–")
+            peaks = [r["peak_mb"] for r in group if "peak_mb" in r]
+            cells.append(f"{max(peaks):.0f}" if peaks else "–")
         rows.append([name, *cells])
     yield from _table(["", *(f"{part}, {size}" for part, size in columns)], rows)
 
 
 def _size_part(records: Sequence[Record]) -> Iterator[str]:
-    yield "## On disk"
-    yield ""
     yield "MB. An environment holds Python's packages with torch's CPU build, and rag's its encoder and reader too."
     yield ""
     groups = _grouped(records, "size")
@@ -564,8 +563,6 @@ def _size_part(records: Sequence[Record]) -> Iterator[str]:
 
 
 def _quality_part(records: Sequence[Record]) -> Iterator[str]:
-    yield "## Quality, from the same code"
-    yield ""
     yield "nDCG@10 on SciFact's test questions, the 95 % interval by 10,000 resamplings of the questions."
     yield ""
     random = np.random.default_rng(SEED)
@@ -576,6 +573,16 @@ def _quality_part(records: Sequence[Record]) -> Iterator[str]:
         low, high = np.percentile(means, [2.5, 97.5])
         rows.append([name, f"{gains.mean():.3f}", f"{low:.3f} – {high:.3f}", str(len(gains))])
     yield from _table(["", "nDCG@10", "95 %", "n"], rows)
+
+
+_SECTIONS: Sequence[tuple[str, str, Callable[[Sequence[Record]], Iterator[str]]]] = (
+    ("cold", "A cold question", _cold_part),
+    ("index", "Indexing", _index_part),
+    ("warm", "Warm questions", _warm_part),
+    ("index", "Memory", _memory_part),
+    ("size", "On disk", _size_part),
+    ("quality", "Quality, from the same code", _quality_part),
+)
 
 
 def _processor() -> str:
@@ -612,8 +619,9 @@ def plot(records: Sequence[Record], target: Path) -> None:
         ("index", "seconds", "indexing, s", _last(_sizes(records, "index"))),
         ("warm", "p50_ms", "a warm question, p50 ms", _last(_sizes(records, "warm"))),
     ]
-    figure, axes = plt.subplots(1, 3, figsize=(11, 2.6))
-    for axis, (part, key, title, size) in zip(axes, panels, strict=True):
+    drawn = [panel for panel in panels if _grouped(records, panel[0], size=panel[3])]
+    figure, axes = plt.subplots(1, len(drawn), figsize=(4 * len(drawn), 2.6), squeeze=False)
+    for axis, (part, key, title, size) in zip(axes[0], drawn, strict=True):
         groups = _grouped(records, part, size=size)
         names = list(groups)[::-1]
         values = [_median(r[key] for r in groups[name]) for name in names]
@@ -638,7 +646,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default=",".join(PARTS), help=f"parts, of {', '.join(PARTS)}")
     parser.add_argument("--systems", default="", help="rag and names of benchmarks/peers/requirements; all if left out")
-    parser.add_argument("--passages", default="1000,20000", help="sizes of the indexes")
+    parser.add_argument("--passages", default=",".join(map(str, DEFAULT_SIZES)), help="sizes of the indexes")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "bench")
