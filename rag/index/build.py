@@ -58,7 +58,7 @@ _STAGING = "staging.sqlite"
 _BATCH_PASSAGES = 32  # what a kill can cost, at most
 _USUAL_MEMORY_BYTES = 512 * 2**20
 # Two SQLite files are open at a time; each may keep this part of the memory as its cache.
-_CACHES = 4
+_CACHES = 8
 
 
 class PassageEncoder(Protocol):
