@@ -1,38 +1,53 @@
 """How good rankings and answers are, on public question sets and on the questions about `seeds/`.
 
-    python -m benchmarks.quality                       print the tables and write benchmarks/QUALITY.md (make eval)
-    python -m benchmarks.quality --limit 20 --only seeds --dry-run      a quick look
+    python -m benchmarks.quality                       what is missing or out of date (make eval)
+    python -m benchmarks.quality --only seeds          only these sets; the others stay as they were measured
+    python -m benchmarks.quality --again --only squad  measure these anew, whether out of date or not
+    python -m benchmarks.quality --limit 20 --answers 20 --only seeds --dry-run      a quick look
 
 The sets are read from `../shared/data` (or `--data`), in the forms that their authors published; one that is not there
-is named as skipped. `--limit` questions of each set are asked, taken at even distances. Indexes stay in the cache.
+is named as skipped. `--limit` questions of each set are searched and `--answers` are asked, taken at even distances.
+
+Each row is written into `benchmarks/quality.json` when it is there, so an interrupted run is taken up where it
+stopped, and one set is measured again without the others. A row is out of date when its questions, its articles, a
+setting that it depends on, the encoder, or for answers the reader are others than when it was measured. Indexes stay
+in the cache.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib.metadata
 import json
 import os
 import platform
 import sys
+import tempfile
+import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rag import __version__
-from rag.config import Config, load_config
+from rag.config import Config, load_config, value_text
 from rag.errors import RagError
-from rag.evaluation.datasets import Dataset, Document, limited, read_dataset
+from rag.evaluation.datasets import Dataset, Document, corpus_digest, limited, read_dataset
 from rag.evaluation.evaluate import Evaluation
 from rag.evaluation.measures import ANSWER_MEASURES
-from rag.pipeline import Reporting, encoder_of
+from rag.evaluation.runs import run_lines
+from rag.models.encoder import Encoder
+from rag.models.runtime import write_atomically
+from rag.pipeline import Engine, Reporting, encoder_of
 from rag.progress import StageProgress
 from rag.records import Evidence, Question
-from rag.scoring import Selection, score, with_settings
+from rag.scoring import Selection, remembering, score, with_settings
 
 ROOT = Path(__file__).parents[1]
 REPORT = ROOT / "benchmarks" / "QUALITY.md"
+RESULTS = ROOT / "benchmarks" / "quality.json"
 DATA = ROOT.parent / "shared" / "data"
 LIBRARIES = ("numpy", "faiss-cpu", "bm25s", "onnxruntime", "tokenizers", "ir_measures")
 
@@ -44,6 +59,8 @@ RANKINGS: Mapping[str, Mapping[str, str]] = {
     "both, min-max": {"retrieval.fusion": "minmax"},
     "both, reciprocal ranks": {"retrieval.fusion": "rrf"},
 }
+PRIMARY = "both, min-max"
+ANSWERS = "answers"
 RANKING_MEASURES = ("nDCG@10", "RR@10", "R@10", "R@100", "Success@1", "Success@5")
 
 
@@ -102,104 +119,222 @@ SETS: Mapping[str, Set] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Score the sets, print the tables, and write them into the report."""
+    """Measure what is missing or out of date, print the tables, and write them into the report."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=DATA, help="folder with the public sets")
-    parser.add_argument("--limit", type=int, default=300, help="most questions of each set")
+    parser.add_argument("--limit", type=int, default=300, help="most questions of each set that are searched")
+    parser.add_argument("--answers", type=int, default=300, help="most questions of each set that are asked")
     parser.add_argument("--only", nargs="+", choices=list(SETS), default=list(SETS), help="these sets alone")
-    parser.add_argument("--dry-run", action="store_true", help="print, and write no report")
+    parser.add_argument("--again", action="store_true", help="measure anew what is up to date, too")
+    parser.add_argument("--dry-run", action="store_true", help="print, and write nothing")
     options = parser.parse_args(arguments)
     config = load_config(file=ROOT / "config.yaml", overrides={}, environment=os.environ, cwd=ROOT)
+    measured = Measured(None if options.dry_run else RESULTS)
     with StageProgress(quiet=False) as progress:
         reporting = Reporting(notify=progress.notify, progress=progress)
-        sections = list(report(config, options, reporting))
-    text = "\n\n".join([heading(options), *sections]) + "\n"
+        skipped = list(measure(config, options, measured, reporting))
+    text = report_text(measured.rows, skipped=skipped)
     print(text)
     if not options.dry_run:
         REPORT.write_text(text, encoding="utf-8")
     return 0
 
 
-def report(config: Config, options: argparse.Namespace, reporting: Reporting) -> Iterator[str]:
-    """Yield the sections of the report."""
-    encoder = encoder_of(config, reporting.notify)
-    rankings: list[list[str]] = []
-    answers: dict[str, Evaluation] = {}
-    skipped: list[str] = []
+class Measured:
+    """The rows that were measured, by set and variant, kept in a file after each one; without a file, for this run."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self.rows: dict[str, dict[str, Any]] = {}
+        if file is not None and file.exists():
+            self.rows = json.loads(file.read_text(encoding="utf-8"))
+
+    def holds(self, key: str, stamp: str, settings: Mapping[str, str]) -> bool:
+        """Tell whether a row is there, and was measured under this stamp and these settings.
+
+        A setting that is newer than the row has changed nothing while it is at its default.
+        """
+        row = self.rows.get(key, {})
+        then = row.get("settings", {})
+        default = Config()
+        return row.get("stamp") == stamp and all(
+            then.get(name, value_text(name, default.value(name))) == text for name, text in settings.items()
+        )
+
+    def put(self, key: str, row: dict[str, Any]) -> None:
+        """Keep a row."""
+        self.rows[key] = row
+        if self._file is not None:
+            kept = json.dumps(self.rows, indent=1, ensure_ascii=False, sort_keys=True)
+            write_atomically(self._file, f"{kept}\n".encode())
+
+
+def measure(config: Config, options: argparse.Namespace, measured: Measured, reporting: Reporting) -> Iterator[str]:
+    """Measure the rows of the chosen sets that are missing or out of date; yield the names of sets without files."""
+    encoder = remembering(encoder_of(config, reporting.notify))
     for key in options.only:
         chosen = SETS[key]
         try:
-            dataset = limited(chosen.read(options.data), options.limit)
+            whole = chosen.read(options.data)
         except (OSError, RagError):
-            skipped.append(f"- {chosen.name}: its files are not in the data folder")
+            yield chosen.name
             continue
-        variants = {"as configured": {}} if chosen.answers else RANKINGS
+        variants: dict[str, Mapping[str, str]] = dict(RANKINGS)
+        if chosen.answers:
+            variants[ANSWERS] = {}
         for name, settings in variants.items():
+            answers = name == ANSWERS
+            dataset = limited(whole, options.answers if answers else options.limit)
+            changed = with_settings(config, settings, where=name)
+            stamp = stamp_of(changed, dataset, encoder=encoder, answers=answers)
+            counted = counted_settings(changed, answers=answers)
+            row_key = f"{key}: {name}"
+            if measured.holds(row_key, stamp, counted) and not options.again:
+                reporting.notify(f"{chosen.name}, {name}: up to date")
+                continue
             reporting.notify(f"{chosen.name}, {name}: {len(dataset.questions)} questions")
-            found = score(
-                with_settings(config, settings, where=name),
-                dataset,
-                selection=Selection(answers=chosen.answers),
-                reporting=reporting,
-                encoder=encoder,
-                apart=True,
-            )
-            if chosen.answers:
-                answers[f"{chosen.name}, {chosen.about}"] = found
-            rankings.append([f"{chosen.name} ({chosen.about})", name, *ranking_cells(found)])
-    if rankings:
-        yield "## Rankings\n\n" + table(("set", "ranked by", "n", *RANKING_MEASURES), rankings)
+            selection = Selection(answers=answers)
+            found = score(changed, dataset, selection=selection, reporting=reporting, encoder=encoder, apart=True)
+            row = row_of(found, articles=_size(whole), of=len(whole.questions), answers=answers)
+            if name == PRIMARY:
+                row["pytrec_eval"] = by_pytrec_eval(found, dataset)
+            measured.put(row_key, {"stamp": stamp, "settings": counted, **row})
+
+
+def counted_settings(config: Config, *, answers: bool) -> dict[str, str]:
+    """Return the settings that a row depends on, as texts by key."""
+    sections = {"encoder", "passages", "retrieval"} | ({"reader", "answer"} if answers else set())
+    # Rankings are scored as deep as the candidates go, however many passages an answer looks at.
+    without = set() if answers else {"retrieval.k"}
+    counted = [s for s in config.settings() if s.key.partition(".")[0] in sections and s.key not in without]
+    return {setting.key: setting.text for setting in counted}
+
+
+def stamp_of(config: Config, dataset: Dataset, *, encoder: Encoder, answers: bool) -> str:
+    """Return a hash of what a row depends on beside settings: questions, articles, encoder, for answers the reader."""
+    questions = [[q.id, q.question, q.answers, [[e.article, e.quote] for e in q.evidence]] for q in dataset.questions]
+    reader = None
     if answers:
-        yield "## Answers\n\n" + answer_table(answers)
-        yield "What the measures mean:\n\n" + "\n".join(
-            f"- `{name}`: {about}" for name, about in ANSWER_MEASURES.items()
-        )
+        with Engine(config, encoder=encoder) as engine:
+            reader = [engine.judge.name, engine.judge.model, engine.judge.revision]
+    corpus = "" if dataset.corpus is None else corpus_digest(dataset.corpus)
+    facts = [questions, sorted(dataset.qrels), corpus, encoder.fingerprint, reader]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def row_of(found: Evaluation, *, articles: int | None, of: int, answers: bool) -> dict[str, Any]:
+    """Return what is kept of an evaluation: every measure with its interval and n, and how it came about."""
+    row: dict[str, Any] = {
+        "measured": datetime.now(UTC).date().isoformat(),
+        "versions": {"rag": __version__, "Python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in LIBRARIES},
+        "questions": len(found.results),
+        "of": of,
+        "articles": articles,
+        "measures": {name: [e.mean, e.low, e.high, e.n] for name, e in found.measures.items()},
+    }
+    if answers and found.confidence is not None:
+        area = found.confidence.area
+        row["AURC"] = [area.mean, area.low, area.high, area.n]
+        row["ECE"] = found.confidence.error
+        row["times_ms"] = {stage: list(spent) for stage, spent in found.times_ms.items()}
+    return row
+
+
+def by_pytrec_eval(found: Evaluation, dataset: Dataset) -> float:
+    """Return nDCG@10 as pytrec_eval computes it from the run file of an evaluation, as `rag eval --run` writes it."""
+    import pytrec_eval
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "run.trec"
+        file.write_text("".join(run_lines((r.id, r.articles) for r in found.results)), encoding="utf-8")
+        with file.open(encoding="utf-8") as lines:
+            parsed = pytrec_eval.parse_run(lines)
+    # Blanks in names stand as %20 in a run file.
+    unquote = urllib.parse.unquote
+    run = {unquote(topic): {unquote(name): s for name, s in found.items()} for topic, found in parsed.items()}
+    qrels = {topic: dict(judged) for topic, judged in dataset.qrels.items()}
+    scores = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10"}).evaluate(run)
+    # A topic that found nothing is in no run file, and counts as zero.
+    return float(sum(topic["ndcg_cut_10"] for topic in scores.values()) / len(qrels))
+
+
+def report_text(rows: Mapping[str, Mapping[str, Any]], *, skipped: Sequence[str]) -> str:
+    """Return the report: the tables of all rows that were measured, whenever that was."""
+    rankings, checks, answers = [], [], {}
+    for key, chosen in SETS.items():
+        for name in RANKINGS:
+            row = rows.get(f"{key}: {name}")
+            if row is not None:
+                searched = str(row["articles"] or "")
+                judged = row["measures"].get("nDCG@10", [0, 0, 0, 0])[3]
+                cells = [cell(row, measure) for measure in RANKING_MEASURES]
+                rankings.append([f"{chosen.name} ({chosen.about})", name, str(judged), searched, *cells])
+                if "pytrec_eval" in row:
+                    ours = row["measures"]["nDCG@10"][0]
+                    checks.append(f"{chosen.name} {row['pytrec_eval']:.4f} ({ours:.4f} in the table)")
+        if (row := rows.get(f"{key}: {ANSWERS}")) is not None:
+            answers[f"{chosen.name}, {chosen.about}"] = row
+    parts = [heading(rows)]
+    if rankings:
+        columns = ("set", "ranked by", "n", "articles", *RANKING_MEASURES)
+        parts.append("## Rankings\n\n" + table(columns, rankings))
+    if checks:
+        parts.append(f"nDCG@10 of the run files of “{PRIMARY}”, by pytrec_eval: {', '.join(checks)}.")
+    if answers:
+        meanings = "\n".join(f"- `{name}`: {about}" for name, about in ANSWER_MEASURES.items())
+        parts.append("## Answers\n\n" + answer_table(answers))
+        parts.append("What the measures mean:\n\n" + meanings)
     if skipped:
-        yield "## Skipped\n\n" + "\n".join(skipped)
+        named = ", ".join(skipped)
+        parts.append(f"Not measured in the last run, as their files were not in the data folder: {named}.")
+    return "\n\n".join(parts) + "\n"
 
 
-def heading(options: argparse.Namespace) -> str:
+def heading(rows: Mapping[str, Mapping[str, Any]]) -> str:
     """Return what a reader needs to measure the same again."""
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES)
-    only = "" if options.only == list(SETS) else f" --only {' '.join(options.only)}"
+    dates = sorted({row["measured"] for row in rows.values()})
+    versions = sorted({", ".join(f"{name} {v}" for name, v in row["versions"].items()) for row in rows.values()})
+    when = " to ".join(dict.fromkeys([dates[0], dates[-1]])) if dates else "no day yet"
     return (
         "# Quality\n\n"
-        f"Written by `python -m benchmarks.quality --limit {options.limit}{only}` (`make eval`) on "
-        f"{datetime.now(UTC).date().isoformat()}, rag {__version__}, Python {platform.python_version()}, "
-        f"{versions}.\n\n"
+        f"Written by `python -m benchmarks.quality` (`make eval`); measured on {when} with "
+        f"{'; or '.join(versions)}.\n\n"
         "Means, with 95 % bootstrap intervals in parentheses, over n questions taken at even distances; a question "
-        "that found nothing counts as zero. Articles are ranked by their best passage. The settings are those of "
-        "`config.yaml` but for what “ranked by” names."
+        "that found nothing counts as zero. Articles are ranked by their best passage, among as many as the column "
+        "says. The settings are those of `config.yaml` but for what “ranked by” names."
     )
 
 
-def ranking_cells(found: Evaluation) -> list[str]:
-    """Return a row's number of questions and measures."""
-    judged = found.measures.get("nDCG@10")
-    return [str(judged.n if judged else 0), *(cell(found, name) for name in RANKING_MEASURES)]
-
-
-def answer_table(answers: Mapping[str, Evaluation]) -> str:
+def answer_table(answers: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the answers' measures, a column for each set."""
-    rows = [["questions", *(str(len(found.results)) for found in answers.values())]]
-    rows += [[name, *(cell(found, name) for found in answers.values())] for name in ANSWER_MEASURES]
-    trusted = [found.confidence for found in answers.values()]
-    rows.append(["AURC", *(f"{c.area.mean:.3f} ({c.area.low:.3f}–{c.area.high:.3f})" if c else "" for c in trusted)])
-    rows.append(["ECE", *(f"{c.error:.3f}" if c else "" for c in trusted)])
+    rows = [["questions", *(f"{row['questions']} of {row['of']}" for row in answers.values())]]
+    rows += [[name, *(cell(row, name) for row in answers.values())] for name in ANSWER_MEASURES]
+    areas = [row.get("AURC") for row in answers.values()]
+    rows.append(["AURC", *("" if a is None else f"{a[0]:.3f} ({a[1]:.3f}–{a[2]:.3f})" for a in areas)])
+    rows.append(["ECE", *(f"{row['ECE']:.3f}" if "ECE" in row else "" for row in answers.values())])
     for name, place in (("median", 0), ("95th percentile", 1)):
-        spent = [found.times_ms.get("total", (0.0, 0.0))[place] for found in answers.values()]
+        spent = [row.get("times_ms", {}).get("total", (0.0, 0.0))[place] for row in answers.values()]
         rows.append([f"time of an answer, {name}", *(f"{value:.0f} ms" for value in spent)])
     return table(("measure", *answers), rows)
 
 
-def cell(found: Evaluation, name: str) -> str:
-    """Return a measure with its interval, and with its number of questions where that is not all of them."""
-    estimate = found.measures.get(name)
-    if estimate is None:
+def cell(row: Mapping[str, Any], name: str) -> str:
+    """Return a measure with its interval, and for an answer's measure with its number of questions."""
+    if name not in row["measures"]:
         return ""
+    mean, low, high, n = row["measures"][name]
     digits = 1 if name in {"characters", "sentences"} else 3
-    interval = f"({estimate.low:.{digits}f}–{estimate.high:.{digits}f})"
-    return f"{estimate.mean:.{digits}f} {interval}" + (f" n={estimate.n}" if name in ANSWER_MEASURES else "")
+    interval = f"({low:.{digits}f}–{high:.{digits}f})"
+    return f"{mean:.{digits}f} {interval}" + (f" n={n}" if name in ANSWER_MEASURES else "")
+
+
+def _size(dataset: Dataset) -> int | None:
+    """Return how many articles a dataset brings; None if it asks the articles that the settings name."""
+    if isinstance(dataset.corpus, Path):
+        with dataset.corpus.open("rb") as lines:
+            return sum(1 for line in lines if line.strip())
+    return None if dataset.corpus is None else len(dataset.corpus)
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

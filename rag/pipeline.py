@@ -482,13 +482,16 @@ class Engine:
             )
         return index
 
+    def _rarity(self, words: Sequence[str]) -> NDArray[np.float64]:
+        return self.index.lexical.rarity(words)  # opened when a question is judged, not to name the judge
+
     def _make_judge(self) -> Judge:
         if self._reader is not None:
             from rag.answering import ReaderJudge
 
             return ReaderJudge(
                 self._reader,
-                rarity=self.index.lexical.rarity,
+                rarity=self._rarity,
                 passages=self.config.reader.passages,
                 sentences=self.config.reader.sentences,
             )
@@ -499,7 +502,7 @@ class Engine:
             revision=self.encoder.revision,
             encode_query=self._query_vector,
             encode_sentences=_one_by_one(self.encoder.encode_passages),
-            rarity=self.index.lexical.rarity,
+            rarity=self._rarity,
         )
 
 

@@ -346,9 +346,13 @@ class _Encoders:
         """Return the encoder that the settings name."""
         key = (config.encoder, config.threads)
         if key not in self._loaded:
-            encoder = self._given or encoder_of(config, self._reporting.notify)
-            self._loaded[key] = cast("Encoder", _Remembering(encoder))  # it has all that is asked of an encoder
+            self._loaded[key] = remembering(self._given or encoder_of(config, self._reporting.notify))
         return self._loaded[key]
+
+
+def remembering(encoder: Encoder) -> Encoder:
+    """Return an encoder that encodes no text twice."""
+    return cast("Encoder", _Remembering(encoder))  # it has all that is asked of an encoder
 
 
 class _Remembering:
