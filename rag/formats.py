@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from rag.evaluation.sweep import Sweep
     from rag.index import Manifest
     from rag.index.build import BuildReport
-    from rag.pipeline import Asked, Found, RolledBack, Slice, Status
+    from rag.models.registry import AddedModel
+    from rag.pipeline import Asked, Found, Models, RolledBack, Slice, Status
     from rag.verify import Verification
 
 _JSON, _MARKDOWN = "json", "markdown"
@@ -160,6 +161,44 @@ def status(state: Status, *, style: Style) -> str:
     columns = ("id", "title", "source", "published", "passages")
     rows = [[item[name] if name == "id" else _shortened(item[name]) for name in columns] for item in state.articles]
     return _tabled("\n".join(lines), columns, rows, style=style, right=(4,))
+
+
+def models(found: Models, *, style: Style) -> str:
+    """Return the models that were added, then those that can be."""
+    if style.format == _JSON:
+        listed = [_model_record(model) for model in found.added]
+        return render.to_json({"schema": "rag.models/1", "added": listed, "available": dict(found.available)})
+    rows = [[model.name, f"{model.size / 1e6:.0f} MB", model.origin] for model in found.added]
+    rows += [[name, "", f"rag models add {name}"] for name in found.available]
+    return _tabled("", ("model", "size", "from"), rows, style=style, right=(1,))
+
+
+def added_model(model: AddedModel, *, done: str, style: Style) -> str:
+    """Return what was done with a model."""
+    if style.format == _JSON:
+        return render.to_json({"schema": "rag.models/1", "done": done, **_model_record(model)})
+    used = f"; use it with: --set answerer=writer --set writer.model={model.name}" if done == "added" else ""
+    safe = render.markdown if style.format == _MARKDOWN else render.escape
+    return safe(f"{done} {model.name}: {len(model.files)} files, {model.size / 1e6:.0f} MB{used}")
+
+
+def verified_model(name: str, changed: Sequence[str], *, style: Style) -> str:
+    """Return which files of a model are not what was added."""
+    if style.format == _JSON:
+        return render.to_json({"schema": "rag.models/1", "name": name, "holds": not changed, "changed": list(changed)})
+    safe = render.markdown if style.format == _MARKDOWN else render.escape
+    return "\n".join(map(safe, [*changed, f"{name}: {_counted(len(changed), 'failure') if changed else 'all hold'}"]))
+
+
+def model_path(model: AddedModel, *, style: Style) -> str:
+    """Return the folder that a model lies in."""
+    if style.format == _JSON:
+        return render.to_json({"schema": "rag.models/1", **_model_record(model)})
+    return render.escape(model.folder) if style.terminal else model.folder
+
+
+def _model_record(model: AddedModel) -> dict[str, object]:
+    return {"name": model.name, "revision": model.revision, "size": model.size, **asdict(model)}
 
 
 def verification(found: Verification, *, style: Style) -> str:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rag.models.encoder import Encoder
     from rag.models.endpoint import EndpointWriter
     from rag.models.reader import Reader
+    from rag.models.registry import AddedModel
     from rag.retrieval import Ranking
     from rag.verify import Verification
 
@@ -111,6 +112,14 @@ class Begun:
     asked: Asked
     draft: Draft | None
     started: float
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The models that were added, and of those that can be, what each is, by name."""
+
+    added: tuple[AddedModel, ...]
+    available: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +225,42 @@ def show(config: Config, target: str, *, at: tuple[int, int] | None = None) -> S
     return Slice(article, start, end)
 
 
+def models() -> Models:
+    """Return the models that can write: those that were added, and those that can be added by name."""
+    from rag.models.registry import added_models, catalogue
+
+    added = tuple(added_models())
+    return Models(added, {name: entry["about"] for name, entry in catalogue().items()})
+
+
+def add_model(target: str, *, name: str | None, revision: str | None, reporting: Reporting = SILENT) -> AddedModel:
+    """Add a model that can write; the only function that may download."""
+    from rag.models import registry
+
+    return registry.add_model(target, name=name, revision=revision, notify=reporting.notify)
+
+
+def added_model(name: str) -> AddedModel:
+    """Return a model that was added."""
+    from rag.models import registry
+
+    return registry.added_model(name)
+
+
+def remove_model(name: str) -> AddedModel:
+    """Forget a model."""
+    from rag.models import registry
+
+    return registry.remove_model(name)
+
+
+def verify_model(name: str) -> list[str]:
+    """Return the files of a model that are not what was added."""
+    from rag.models import registry
+
+    return registry.changed_files(registry.added_model(name))
+
+
 def verify(config: Config, answers: Path) -> Verification:
     """Return what holds of an answer file, and what does not; needs no model."""
     from rag.verify import verify_answers
@@ -270,6 +315,14 @@ def endpoint_of(config: Config) -> EndpointWriter:
         retries=section.retries,
         context_tokens=section.context_tokens,
     )
+
+
+def writer_of(config: Config) -> TextWriter:
+    """Return the model that writes in this process, which the settings name, loaded."""
+    from rag.models.writer import load_writer
+
+    section = config.writer
+    return load_writer(section.model, device=section.device, dtype=section.dtype, threads=config.threads)
 
 
 def index_facts(config: Config, encoder: Encoder) -> dict[str, object]:
@@ -422,12 +475,15 @@ class Engine:
             return None
         from rag.answering.written import draft_answer
 
-        return draft_answer(question, verdict, writer=self.writer, max_tokens=self.config.endpoint.max_tokens)
+        section = self.config.writer if self.config.answerer == "writer" else self.config.endpoint
+        return draft_answer(question, verdict, writer=self.writer, max_tokens=section.max_tokens)
 
     @cached_property
     def writer(self) -> TextWriter | None:
         """Return the model that writes answers; None where the articles are quoted."""
-        return None if self.config.answerer == "quotes" else endpoint_of(self.config)
+        if self.config.answerer == "writer":
+            return writer_of(self.config)
+        return endpoint_of(self.config) if self.config.answerer == "endpoint" else None
 
     @cached_property
     def _checker(self) -> Checker:

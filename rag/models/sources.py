@@ -88,6 +88,11 @@ def find_model(name: str) -> ModelFolder:
     raise ModelMissing(f"model {name!r} was not found: {', '.join(places)}", hint=hint)
 
 
+def hub_snapshot(name: str) -> Path | None:
+    """Return the folder of a model in the hub's local cache, named after its commit; None if it is not there."""
+    return _snapshot(hub_cache(), name)
+
+
 def hub_cache() -> Path:
     """Return the folder in which the Hugging Face hub's tools keep what they downloaded."""
     for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
