@@ -129,7 +129,7 @@ def rag(*, version: VersionFlag = False) -> None:
 
 
 models_app = typer.Typer(
-    help="The models that can write: which there are, and how another is added.",
+    help="List, add, check and remove models that write.",
     epilog="Example: rag models add smollm2-135m",
     rich_markup_mode=None,
     no_args_is_help=True,
