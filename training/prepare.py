@@ -35,6 +35,7 @@ from training.examples import (
     shorten_claim,
     split_sentences,
 )
+from training.news import is_held_out, make_news_examples, read_news
 from training.sources import (
     ClaimRow,
     RankRow,
@@ -54,7 +55,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The shares of the data that are used; every figure of the model card names the hash of one recipe."""
+    """The shares of the data that are used; every figure of the model card names the hash of one recipe.
+
+    `news_times` is how often each question about our own news is drawn, in other windows each time; `others` how many
+    of the other training examples stay beside them, 0 for all.
+    """
 
     seed: int = 13
     dev_share: float = 0.03
@@ -90,6 +95,8 @@ class Recipe:
     edited_share: float = 0.22
     no_mark_share: float = 0.12
     altered_claims: int = 15_000
+    news_times: int = 0
+    others: int = 0
 
 
 UNEDITED_SOURCES = frozenset({"qasrl_gs", "qadiscourse"})
@@ -438,7 +445,20 @@ def build_examples(data: Path, *, recipe: Recipe) -> tuple[list[Example], list[E
             rng=rng,
         )
         halves.append(half)
+    rng = random.Random(recipe.seed + 2)
+    if recipe.others:
+        halves[0] = rng.sample(halves[0], min(recipe.others, len(halves[0])))
+    halves[0] += draw_news(times=recipe.news_times, held_out=False, rng=rng)
+    halves[1] += draw_news(times=min(1, recipe.news_times), held_out=True, rng=rng)
     return halves[0], halves[1]
+
+
+def draw_news(*, times: int, held_out: bool, rng: random.Random) -> Iterator[Example]:
+    """Yield `times` draws of the questions about our own news, of the articles kept apart or of the others."""
+    articles, questions = read_news()
+    chosen = [question for question in questions if is_held_out(question.quotes[0][0]) == held_out]
+    for _ in range(times):
+        yield from make_news_examples(articles, chosen, rng=rng)
 
 
 def count_examples(examples: Sequence[Example]) -> dict[str, int]:
@@ -456,8 +476,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--encoder", type=Path, required=True, help="folder of all-MiniLM-L6-v2, for its tokenizer.json"
     )
     parser.add_argument("--seed", type=int, default=Recipe().seed, help="another draw of windows, negatives and edits")
+    parser.add_argument("--news-times", type=int, default=Recipe().news_times, help="draws of our own news questions")
+    parser.add_argument(
+        "--others", type=int, default=Recipe().others, help="keep so many of the other examples; 0: all"
+    )
     options = parser.parse_args(arguments)
-    recipe = Recipe(seed=options.seed)
+    recipe = Recipe(seed=options.seed, news_times=options.news_times, others=options.others)
     checksums = check_files(options.data, recorded=read_recorded_checksums())
     train, dev = build_examples(options.data, recipe=recipe)
     options.out.mkdir(parents=True, exist_ok=True)

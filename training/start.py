@@ -20,6 +20,15 @@ _PRODUCT = re.compile(r"/model/(.+)/MatMul_output_0")
 _TRANSPOSED = ".weight_Transposed"
 
 
+def read_start(folder: Path) -> dict[str, Tensor]:
+    """Return the averaged weights of a finished run, or those of an exported reader, whichever the folder holds."""
+    run = folder / "final.pt"
+    if not run.exists():
+        return read_exported_weights(folder / "model.onnx")
+    averaged: dict[str, Tensor] = torch.load(run, weights_only=True)["weights"]["average"]
+    return averaged
+
+
 def read_exported_weights(model: Path) -> dict[str, Tensor]:
     """Return the weights of a `model.onnx` that `training.export` wrote, in float32, by their names in `ReaderModel`.
 

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from training.model import ReaderModel, load_body, split_losses
-from training.start import read_exported_weights
+from training.start import read_start
 from training.tokens import Batch, TokenisedExamples, iterate_batches
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Settings:
     """What a run is made with.
 
     `max_minutes` brings the end of the schedule forward where the machine is slower than hoped; 0 sets no limit.
-    `start` is the folder of an exported reader to go on from, instead of the bare encoder.
+    `start` is the folder of a finished run, or of an exported reader, to go on from instead of the bare encoder.
     """
 
     seed: int = 13
@@ -242,7 +242,7 @@ def train(
     torch.manual_seed(settings.seed)
     model = ReaderModel(load_body(encoder))
     if settings.start:
-        model.load_state_dict(read_exported_weights(Path(settings.start) / "model.onnx"), strict=True)
+        model.load_state_dict(read_start(Path(settings.start)), strict=True)
     model.train()
     weights = MasterWeights(model, settings)
     model.body.bfloat16()

@@ -1,0 +1,149 @@
+"""Our own news articles with questions as training examples: near misses in the kind of text that people ask about.
+
+`training/news/` holds invented reports (`*.md`, with front matter) and questions about them (`*.jsonl`): half of them
+answered by quotes, half not answered by any article, with the sentences that come nearest.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from training.examples import Example, build_pair, cut_window, pick_share, split_sentences
+
+FOLDER = Path(__file__).with_name("news")
+HELD_OUT_SHARE = 0.3
+Slice = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class NewsArticle:
+    """An article without its front matter."""
+
+    name: str
+    title: str
+    source: str
+    published: str
+    text: str
+
+    @property
+    def header(self) -> str:
+        """Return the line that the index puts before a passage."""
+        return f"{self.title}. {self.source}, {self.published}.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class NewsQuestion:
+    """A question with its gold quotes or, where no article answers it, with the sentences that nearly do."""
+
+    question: str
+    answerable: bool
+    kind: str
+    answers: tuple[str, ...]
+    quotes: tuple[tuple[str, str], ...]
+
+
+def read_news(folder: Path = FOLDER) -> tuple[dict[str, NewsArticle], list[NewsQuestion]]:
+    """Return the articles by name, and the questions about them."""
+    articles = {}
+    for path in sorted(folder.glob("*.md")):
+        _, matter, text = path.read_text(encoding="utf-8").split("---\n", 2)
+        known = yaml.safe_load(matter)
+        articles[path.name] = NewsArticle(
+            path.name, str(known["title"]), str(known["source"]), str(known["published"]), text
+        )
+    questions = []
+    for path in sorted(folder.glob("*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            shown = row["evidence"] if row["answerable"] else row["near"]
+            questions.append(
+                NewsQuestion(
+                    question=row["question"],
+                    answerable=row["answerable"],
+                    kind=row["kind"],
+                    answers=tuple(row["answers"]),
+                    quotes=tuple((quote["article"], quote["quote"]) for quote in shown),
+                )
+            )
+    return articles, questions
+
+
+def is_held_out(name: str) -> bool:
+    """Tell whether an article is kept apart; the three of a batch, about related matters, go the same way."""
+    prefix, number = name[0], int(name[1:3])
+    return pick_share(f"news batch {prefix} {(number - 1) // 3}") < HELD_OUT_SHARE
+
+
+def make_news_examples(
+    articles: dict[str, NewsArticle], questions: Sequence[NewsQuestion], *, rng: random.Random
+) -> Iterator[Example]:
+    """Yield each question with a window around its sentence, with that sentence alone, and with one beside the mark."""
+    for question in questions:
+        name, quote = question.quotes[0]
+        article = articles[name]
+        start = article.text.index(quote)
+        cut = (start, start + len(quote))
+        wide = cut_window(article.text, around=cut, max_words=rng.randint(50, 120), rng=rng)
+        for window in (wide, cut):
+            yield _pair(question, article, window, spans=_spans(question, cut, quote), rng=rng)
+        if question.answerable:
+            beside = _beside(article, [quote for owner, quote in question.quotes if owner == name], rng=rng)
+            if beside is not None:
+                yield _pair(question, article, beside, spans=(), rng=rng)
+
+
+def _pair(
+    question: NewsQuestion, article: NewsArticle, window: Slice, *, spans: tuple[Slice, ...], rng: random.Random
+) -> Example:
+    exact = len(spans) == 1 and spans[0][1] - spans[0][0] < 60
+    made = build_pair(
+        source="news",
+        kind="answerable" if spans else "written",
+        question=question.question,
+        text=article.text,
+        window=window,
+        title=None,
+        spans=spans,
+        answerable=bool(spans),
+        inside=not exact,
+        rng=rng,
+    )
+    if rng.random() < 0.4:
+        return made
+    head = article.header
+    moved = tuple((start + len(head), end + len(head)) for start, end in made.spans)
+    return Example(
+        source=made.source, kind=made.kind, question=made.question, passage=head + made.passage, header_size=len(head),
+        spans=moved, answerable=made.answerable, inside=made.inside,
+    )  # fmt: skip
+
+
+def _spans(question: NewsQuestion, cut: Slice, quote: str) -> tuple[Slice, ...]:
+    """Return where the answer stands: the shortest form of it that the quote holds, else the whole quote."""
+    if not question.answerable:
+        return ()
+    places = [(quote.lower().find(answer.lower()), answer) for answer in question.answers]
+    found = [(place, answer) for place, answer in places if place >= 0]
+    if not found:
+        return (cut,)
+    place, answer = min(found, key=lambda pair: len(pair[1]))
+    return ((cut[0] + place, cut[0] + place + len(answer)),)
+
+
+def _beside(article: NewsArticle, quotes: Sequence[str], *, rng: random.Random) -> Slice | None:
+    """Return up to four sentences in a row that touch none of the gold quotes."""
+    sentences = split_sentences(article.text)
+    gold = [(place, place + len(quote)) for quote in quotes if (place := article.text.find(quote)) >= 0]
+    free = [not any(start < high and low < end for low, high in gold) for start, end in sentences]
+    for size in range(rng.randint(1, 4), 0, -1):
+        starts = [i for i in range(len(sentences) - size + 1) if all(free[i : i + size])]
+        if starts:
+            first = rng.choice(starts)
+            return sentences[first][0], sentences[first + size - 1][1]
+    return None

@@ -1,0 +1,54 @@
+import random
+from collections import Counter
+
+import pytest
+
+from training.news import NewsArticle, NewsQuestion, is_held_out, make_news_examples, read_news
+
+TEXT = "The port grew in 2023. It handled 4.2 million boxes, more than ever. Nobody said why. A new pier opens in May."
+ARTICLE = NewsArticle("n01.md", "The port", "Gazette", "2024-01-02", TEXT)
+QUOTE = "It handled 4.2 million boxes, more than ever."
+
+
+def make(*, answerable: bool) -> list:
+    question = NewsQuestion(
+        "How many boxes?",
+        answerable,
+        "factoid",
+        ("4.2 million boxes", "4.2 million") if answerable else (),
+        (("n01.md", QUOTE),),
+    )
+    return list(make_news_examples({"n01.md": ARTICLE}, [question], rng=random.Random(1)))
+
+
+def test_the_span_is_the_shortest_answer_that_the_quote_holds():
+    answered = [example for example in make(answerable=True) if example.answerable]
+    assert answered
+    assert {example.passage[slice(*example.spans[0])] for example in answered} == {"4.2 million"}
+
+
+def test_sentences_beside_the_gold_do_not_answer():
+    beside = [example for example in make(answerable=True) if not example.answerable]
+    assert beside
+    assert all("4.2 million" not in example.passage for example in beside)
+
+
+def test_a_near_miss_is_never_answerable():
+    assert {example.answerable for example in make(answerable=False)} == {False}
+
+
+@pytest.mark.parametrize("first", ["n01.md", "n04.md"])
+def test_the_articles_of_a_batch_are_kept_apart_together(first):
+    number = int(first[1:3])
+    assert len({is_held_out(f"n{number + i:02}.md") for i in range(3)}) == 1
+
+
+def test_every_question_shows_sentences_that_stand_in_their_articles():
+    articles, questions = read_news()
+    assert all(quote in articles[name].text for question in questions for name, quote in question.quotes)
+
+
+def test_each_article_has_as_many_near_misses_as_questions_with_an_answer():
+    _, questions = read_news()
+    halves = Counter((question.quotes[0][0][:3], question.answerable) for question in questions)
+    assert sum(n for (_, answerable), n in halves.items() if answerable) == len(questions) / 2
