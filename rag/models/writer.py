@@ -72,7 +72,7 @@ class Writer:
             raise ModelBroken(
                 f"a prompt of {len(prompt)} tokens and an answer of {max_tokens} are more than the "
                 f"{self.context_tokens} that {self.model} can read",
-                hint="show it less: --set writer.sentences=2",
+                hint="let it write less: --set writer.max_tokens=64",
             )
         written: list[int] = []
         told = ""

@@ -3,6 +3,7 @@
 import pytest
 
 from rag.answering.writing import Message
+from rag.config import known_key
 from rag.errors import ModelBroken, ModelMissing
 
 TEMPLATE = (
@@ -83,8 +84,9 @@ def test_no_message_brings_a_control_token(writer, text):
 
 
 def test_a_prompt_that_is_too_long_is_refused(writer):
-    with pytest.raises(ModelBroken, match="tokens"):
+    with pytest.raises(ModelBroken, match="tokens") as caught:
         list(writer.write((Message("user", "x" * 600),), max_tokens=8))
+    assert known_key(caught.value.hint.partition("--set ")[2].partition("=")[0], where="hint") == "writer.max_tokens"
 
 
 def test_a_model_without_a_template_is_given_the_plain_text(writer, monkeypatch):
