@@ -14,9 +14,9 @@ from pathlib import Path
 
 from rag.answer_files import to_line
 from rag.answering.conversation import Turn, Understood, understand
-from rag.errors import AnswersError, ModelBroken, QuestionError, RagError
+from rag.errors import AnswersError, QuestionError, RagError
 from rag.index import ArticleFilter
-from rag.pipeline import Asked, Engine, Found, Slice, check_filter
+from rag.pipeline import Asked, Engine, Found, Slice, checked_filter
 from rag.records import Answer
 from rag.render import answer_record, error_text, escape
 
@@ -135,7 +135,7 @@ class Talk:
                 self._obey(line)
             else:
                 self._ask(line)
-        except (QuestionError, ModelBroken, AnswersError, RagError) as error:
+        except RagError as error:
             self.failed += 1
             self.showing.tell(error_text(error))
 
@@ -179,9 +179,7 @@ class Talk:
             if not sign or name not in _OPTIONS or not value:
                 raise QuestionError(f"/filter does not take {part!r}", hint=f"it takes {'=…, '.join(_OPTIONS)}=…")
             chosen[name] = value
-        wanted = ArticleFilter(**{name: chosen.get(name) for name in _OPTIONS})
-        check_filter(wanted)
-        self._conversation.wanted = wanted
+        self._conversation.wanted = checked_filter(ArticleFilter(**{name: chosen.get(name) for name in _OPTIONS}))
         told = ", ".join(f"{name} {value}" for name, value in chosen.items())
         self.showing.tell(f"only articles with: {told}" if told else "all articles")
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -150,7 +151,8 @@ def verb(*, example: str, of: typer.Typer = app) -> Callable[[Callable[..., None
             given.pop("version")
             _configure_logging(verbose=options.verbose)
             try:
-                with _termination_interrupts():
+                # SIGTERM ends a command as Ctrl-C does: at once, and with what was done kept.
+                with _on_termination(signal.default_int_handler):
                     function(options, **given)
             except KeyboardInterrupt:
                 typer.echo("interrupted; what was done is kept", err=True)
@@ -254,7 +256,8 @@ def chat(
     from rag.pipeline import Engine
 
     settings, wanted = options.settings(k=k), _filter(since, until, source, language)
-    with options.reporting() as reporting, Engine(settings, reporting=reporting) as engine, _termination_leaves():
+    # Ctrl-C only drops a turn here, so SIGTERM must do more than that.
+    with options.reporting() as reporting, Engine(settings, reporting=reporting) as engine, _on_termination(_leave):
         engine.ready()
         talk = Talk(Conversation(engine, wanted=wanted), _showing(options, reporting.notify))
         try:
@@ -575,33 +578,20 @@ def _crash_report() -> str:
 
 
 @contextmanager
-def _termination_interrupts() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does: at once, and with what was done kept."""
+def _on_termination(handle: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Have SIGTERM handled so while a command runs."""
     if threading.current_thread() is not threading.main_thread():  # only there may handlers be set
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, handle)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-@contextmanager
-def _termination_leaves() -> Iterator[None]:
-    """Let SIGTERM end a conversation, where Ctrl-C only drops a turn."""
-
-    def leave(*_: object) -> None:
-        raise typer.Exit(EXIT_INTERRUPTED)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _leave(*_: object) -> None:
+    raise typer.Exit(EXIT_INTERRUPTED)
 
 
 def _configure_logging(*, verbose: bool) -> None:

@@ -385,7 +385,7 @@ class Engine:
         facts = {
             "version": __version__,
             "settings": settings,
-            "filter": asdict(_checked(wanted)) if wanted else None,
+            "filter": asdict(checked_filter(wanted)) if wanted else None,
             "answerer": [self.judge.name, self.judge.model, self.judge.revision],
             **({} if self.writer is None else {"writer": [self.writer.name, self.writer.model, self.writer.revision]}),
         }
@@ -509,7 +509,7 @@ class Engine:
             rrf_k=section.rrf_k,
             duplicate_similarity=section.duplicate_similarity,
         )
-        allowed = index.store.allowed(_checked(wanted), size=index.manifest.passages) if wanted else None
+        allowed = index.store.allowed(checked_filter(wanted), size=index.manifest.passages) if wanted else None
         return retrieve(self._query_vector(query), terms(query), index=index, settings=settings, allowed=allowed)
 
     @cached_property
@@ -616,16 +616,12 @@ def _worded(question: str) -> str:
     return question
 
 
-def check_filter(wanted: ArticleFilter) -> None:
-    """Check that the dates of a filter are dates.
+def checked_filter(wanted: ArticleFilter) -> ArticleFilter:
+    """Return a filter whose dates are dates.
 
     Raises:
         ConfigError: one is none.
     """
-    _checked(wanted)
-
-
-def _checked(wanted: ArticleFilter) -> ArticleFilter:
     for flag, date in (("--since", wanted.since), ("--until", wanted.until)):
         if date is not None:
             try:

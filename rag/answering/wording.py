@@ -261,14 +261,11 @@ class Alignment:
     pairs: tuple[tuple[int, int], ...]
 
 
-def align(claim: Sequence[Unit], evidence: Sequence[Unit]) -> Alignment:
-    """Return the best order-keeping alignment: 1 for each pair, ½ more where the pair before it is near."""
-    matches = [[one.matches(other) for other in evidence] for one in claim]
-    return align_matches(matches)
-
-
 def align_matches(matches: Sequence[Sequence[bool]]) -> Alignment:
-    """Return the best order-keeping alignment for who matches whom (claim, evidence)."""
+    """Return the best order-keeping alignment for who matches whom (claim, evidence).
+
+    It scores 1 for each pair, and ½ more where the pair before it is near.
+    """
     columns = len(matches[0]) if matches else 0
     ending = [[0.0] * columns for _ in matches]  # best score of an alignment that ends with this pair
     came: list[list[tuple[int, int] | None]] = [[None] * columns for _ in matches]

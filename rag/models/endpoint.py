@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import urlsplit
 
 from rag.errors import EndpointError, EndpointRefused
+from rag.models.message import Message
 
 logger = logging.getLogger(__name__)
 
@@ -39,20 +40,6 @@ _MEANT: Final[Mapping[int, str]] = {
     403: f"put a key that may use this model into the environment: {KEY_VARIABLE}=…",
     404: "check endpoint.url and endpoint.model; the URL usually ends with /v1",
 }
-
-
-class Message(Protocol):
-    """A turn of a conversation with a model."""
-
-    @property
-    def role(self) -> str:
-        """Return who speaks: "system", "user" or "assistant"."""
-        ...
-
-    @property
-    def content(self) -> str:
-        """Return what is said."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

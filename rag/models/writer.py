@@ -12,9 +12,10 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from rag.errors import ModelBroken, ModelMissing
+from rag.models.message import Message
 from rag.models.registry import find_writer
 from rag.models.runtime import usable_cores
 
@@ -24,20 +25,6 @@ if TYPE_CHECKING:
 _LONGEST_CONTEXT: Final = 8192  # tokens; what a model says of itself may be more than memory holds
 _UNFINISHED: Final = "\ufffd"
 _MARKUP: Final = re.compile(r"[<\[|｜＜{]")
-
-
-class Message(Protocol):
-    """A turn of a conversation with a model."""
-
-    @property
-    def role(self) -> str:
-        """Return who speaks: "system", "user" or "assistant"."""
-        ...
-
-    @property
-    def content(self) -> str:
-        """Return what is said."""
-        ...
 
 
 class Writer:
