@@ -110,7 +110,7 @@ class Talk:
             "help": lambda _: showing.tell(HELP),
             "sources": lambda _: showing.emit(showing.answer(self._last())),
             "passages": lambda _: showing.emit(showing.found(self._found())),
-            "why": lambda _: showing.emit(showing.explained(self._found())),
+            "why": lambda _: showing.emit(showing.explained(self._found(explain=True))),
             "open": self._open,
             "filter": self._filter,
             "new": lambda _: self._forget(),
@@ -158,9 +158,11 @@ class Talk:
             raise QuestionError("nothing was asked yet", hint="ask a question first")
         return self._conversation.last
 
-    def _found(self) -> Found:
-        asked = self._last().answer
-        return self._conversation.engine.search(asked.understood or asked.question, wanted=self._conversation.wanted)
+    def _found(self, *, explain: bool = False) -> Found:
+        asked, conversation = self._last().answer, self._conversation
+        return conversation.engine.search(
+            asked.understood or asked.question, wanted=conversation.wanted, explain=explain
+        )
 
     def _open(self, rest: str) -> None:
         citations = self._last().answer.citations

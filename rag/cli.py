@@ -286,7 +286,7 @@ def search(
     settings = options.settings(k=k)
     wanted = _filter(since, until, source, language)
     with options.reporting() as reporting:
-        found = pipeline.search(settings, _question(query), wanted=wanted, reporting=reporting)
+        found = pipeline.search(settings, _question(query), wanted=wanted, explain=explain, reporting=reporting)
     _write(options, formats.search(found, explain=explain, style=_style(options)))
 
 

@@ -193,10 +193,17 @@ def ask(config: Config, question: str, *, wanted: ArticleFilter | None = None, r
         return engine.ask(question, wanted=wanted)
 
 
-def search(config: Config, query: str, *, wanted: ArticleFilter | None = None, reporting: Reporting = SILENT) -> Found:
-    """Return the ranked passages for a query."""
+def search(
+    config: Config,
+    query: str,
+    *,
+    wanted: ArticleFilter | None = None,
+    explain: bool = False,
+    reporting: Reporting = SILENT,
+) -> Found:
+    """Return the ranked passages for a query; with `explain`, also those that came below them."""
     with Engine(config, reporting=reporting) as engine:
-        return engine.search(query, wanted=wanted)
+        return engine.search(query, wanted=wanted, explain=explain)
 
 
 def show(config: Config, target: str, *, at: tuple[int, int] | None = None) -> Slice:
@@ -392,9 +399,9 @@ class Engine:
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
         return {"index": self.index.manifest.content, "settings": digest[:16]}
 
-    def search(self, query: str, *, wanted: ArticleFilter | None = None) -> Found:
-        """Return the ranked passages for a query."""
-        ranking = self._rank(_worded(query), wanted)
+    def search(self, query: str, *, wanted: ArticleFilter | None = None, explain: bool = False) -> Found:
+        """Return the ranked passages for a query; with `explain`, also those that came below them."""
+        ranking = self._rank(_worded(query), wanted, explain=explain)
         articles = {hit.passage.article: self.index.store.article(hit.passage.article) for hit in ranking.hits}
         return Found(query, ranking, articles, self.index.manifest.content)
 
@@ -496,7 +503,7 @@ class Engine:
             )
         return Checker(self._reader)
 
-    def _rank(self, query: str, wanted: ArticleFilter | None) -> Ranking:
+    def _rank(self, query: str, wanted: ArticleFilter | None, *, explain: bool) -> Ranking:
         from rag.index.lexical import mostly_unspaced, terms
         from rag.retrieval import RetrievalSettings, retrieve
 
@@ -510,7 +517,9 @@ class Engine:
             duplicate_similarity=section.duplicate_similarity,
         )
         allowed = index.store.allowed(checked_filter(wanted), size=index.manifest.passages) if wanted else None
-        return retrieve(self._query_vector(query), terms(query), index=index, settings=settings, allowed=allowed)
+        return retrieve(
+            self._query_vector(query), terms(query), index=index, settings=settings, allowed=allowed, explain=explain
+        )
 
     @cached_property
     def _reader(self) -> Reader | None:

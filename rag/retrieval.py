@@ -1,13 +1,15 @@
 """Retrieval: from a question to ranked passages, with what each stage thought of each of them.
 
 Two rankings, by vectors (cosine) and by words (BM25), are cut to their best candidates after the filter, fused into
-one, cleared of near-duplicates and cut to k. Every score is kept, so that a ranking can be explained.
+one, cleared of near-duplicates and cut to k. Passages and their texts are read only as far down as that takes. Every
+score is kept, so that a ranking can be explained.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -53,7 +55,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The passages for a question, best first, and every candidate that was weighed for them."""
+    """The passages for a question, best first, and the candidates that were weighed for them, with their passages."""
 
     hits: tuple[Hit, ...]
     texts: Mapping[str, str]
@@ -68,16 +70,33 @@ def retrieve(
     index: Index,
     settings: RetrievalSettings,
     allowed: NDArray[np.bool_] | None = None,
+    explain: bool = False,
 ) -> Ranking:
     """Rank the passages for a question, given as its vector (dim,) and its words.
 
-    `allowed` (n,) says which passages may be found; it counts before any cut.
+    `allowed` (n,) says which passages may be found; it counts before any cut. With `explain` the candidates below the
+    first k are told of, too.
     """
+    kept: list[tuple[Candidate, Passage]] = []
+    weighed: list[tuple[Candidate, Passage]] = []
+    texts: dict[str, str] = {}
     candidates = _rank(vector, words, index=index, settings=settings, allowed=allowed)
-    passages = index.store.passages([candidate.row for candidate in candidates])
-    kept, weighed, texts = _select(candidates, passages, index=index, settings=settings)
+    for candidate, passage in _with_passages(candidates, index=index, at_once=settings.k):
+        if len(kept) == settings.k:
+            weighed.append((replace(candidate, dropped=f"below the first {settings.k}"), passage))
+            continue
+        text = index.store.passage_text(passage)
+        copied = _copied(passage, text, seen=texts, index=index, settings=settings)
+        if copied is not None:
+            weighed.append((replace(candidate, dropped=f"near-duplicate of {copied}"), passage))
+            continue
+        texts[passage.id] = text
+        kept.append((replace(candidate, rank=len(kept) + 1), passage))
+        weighed.append(kept[-1])
+        if len(kept) == settings.k and not explain:
+            break
     hits = tuple(Hit(passage, candidate.fused, rank) for rank, (candidate, passage) in enumerate(kept, start=1))
-    return Ranking(hits, texts, tuple(weighed), tuple(passages))
+    return Ranking(hits, texts, tuple(line[0] for line in weighed), tuple(line[1] for line in weighed))
 
 
 def min_max(dense: NDArray[np.float32], lexical: NDArray[np.float32], *, dense_weight: float) -> NDArray[np.float64]:
@@ -127,62 +146,38 @@ def _rank(
     index: Index,
     settings: RetrievalSettings,
     allowed: NDArray[np.bool_] | None,
-) -> list[Candidate]:
+) -> Iterator[Candidate]:
+    """Yield all candidates, best first."""
     dense_rows, _ = index.vectors.search(vector, k=settings.candidates, allowed=allowed)
-    lexical_scores = index.lexical.scores(words)
-    lexical_rows = _best(lexical_scores, k=settings.candidates, allowed=allowed)
+    lexical_rows, _ = index.lexical.search(words, k=settings.candidates, allowed=allowed)
+    dense_ranks = {row: rank for rank, row in enumerate(dense_rows.tolist(), start=1)}
+    lexical_ranks = {row: rank for rank, row in enumerate(lexical_rows.tolist(), start=1)}
     # np.union1d would do the same, and import numpy.ma for it: 0.01 s of a cold question.
-    rows = np.array(sorted({*dense_rows.tolist(), *lexical_rows.tolist()}), dtype=np.int64)
-    dense, lexical = np.vecdot(index.vectors.rows(rows), vector), lexical_scores[rows]
-    dense_ranks = {int(row): rank for rank, row in enumerate(dense_rows, start=1)}
-    lexical_ranks = {int(row): rank for rank, row in enumerate(lexical_rows, start=1)}
+    rows = np.array(sorted({*dense_ranks, *lexical_ranks}), dtype=np.int64)
+    dense, lexical = np.vecdot(index.vectors.rows(rows), vector), index.lexical.scores_of(words, rows)
     if settings.fusion == "rrf":
         scores = reciprocal_rank_fusion([list(dense_ranks), list(lexical_ranks)], k=settings.rrf_k)
-        fused = np.array([scores[int(row)] for row in rows])
+        fused = np.array([scores[row] for row in rows.tolist()])
     else:
         fused = min_max(dense, lexical, dense_weight=settings.dense_weight)
-    order = np.lexsort((rows, -fused))
-    return [
-        Candidate(
-            row=int(rows[i]),
-            dense=float(dense[i]),
-            dense_rank=dense_ranks.get(int(rows[i])),
-            lexical=float(lexical[i]),
-            lexical_rank=lexical_ranks.get(int(rows[i])),
-            fused=float(fused[i]),
+    for place in np.lexsort((rows, -fused)):
+        row = int(rows[place])
+        yield Candidate(
+            row=row,
+            dense=float(dense[place]),
+            dense_rank=dense_ranks.get(row),
+            lexical=float(lexical[place]),
+            lexical_rank=lexical_ranks.get(row),
+            fused=float(fused[place]),
         )
-        for i in order
-    ]
 
 
-def _best(scores: NDArray[np.float32], *, k: int, allowed: NDArray[np.bool_] | None) -> NDArray[np.int64]:
-    """Return the rows with the k highest scores above 0, best first, ties by row."""
-    rows = np.flatnonzero(scores > 0 if allowed is None else (scores > 0) & allowed)
-    if len(rows) > k:
-        # The k-th best score is the bar; all that reach it are kept until the ties are broken by row.
-        rows = rows[scores[rows] >= np.partition(scores[rows], -k)[-k]]
-    return rows[np.lexsort((rows, -scores[rows]))][:k].astype(np.int64)
-
-
-def _select(
-    candidates: Sequence[Candidate], passages: Sequence[Passage], *, index: Index, settings: RetrievalSettings
-) -> tuple[list[tuple[Candidate, Passage]], list[Candidate], dict[str, str]]:
-    kept: list[tuple[Candidate, Passage]] = []
-    weighed: list[Candidate] = []
-    texts: dict[str, str] = {}
-    for candidate, passage in zip(candidates, passages, strict=True):
-        if len(kept) == settings.k:
-            weighed.append(replace(candidate, dropped=f"below the first {settings.k}"))
-            continue
-        text = index.store.passage_text(passage)
-        copied = _copied(passage, text, seen=texts, index=index, settings=settings)
-        if copied is not None:
-            weighed.append(replace(candidate, dropped=f"near-duplicate of {copied}"))
-            continue
-        texts[passage.id] = text
-        kept.append((replace(candidate, rank=len(kept) + 1), passage))
-        weighed.append(kept[-1][0])
-    return kept, weighed, texts
+def _with_passages(
+    candidates: Iterator[Candidate], *, index: Index, at_once: int
+) -> Iterator[tuple[Candidate, Passage]]:
+    """Yield candidates with their passages, which are read a few at a time."""
+    while batch := list(itertools.islice(candidates, at_once)):
+        yield from zip(batch, index.store.passages([candidate.row for candidate in batch]), strict=True)
 
 
 def _copied(

@@ -93,3 +93,9 @@ class WordEncoder:
 @pytest.fixture
 def word_encoder():
     return WordEncoder()
+
+
+@pytest.fixture(scope="session")
+def shared_encoder():
+    """A word encoder for tests that do not look at what it has encoded."""
+    return WordEncoder()

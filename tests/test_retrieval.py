@@ -10,7 +10,7 @@ from rag.index import open_index
 from rag.index.build import BuildSettings, build_index
 from rag.index.lexical import terms
 from rag.index.store import ArticleFilter
-from rag.retrieval import RetrievalSettings, min_max, near_duplicates, reciprocal_rank_fusion, retrieve
+from rag.retrieval import RetrievalSettings, _copied, min_max, near_duplicates, reciprocal_rank_fusion, retrieve
 
 SETTINGS = RetrievalSettings(k=3, candidates=10, fusion="minmax", dense_weight=0.5, rrf_k=60, duplicate_similarity=0.8)
 SCORES = arrays(np.float32, 6, elements=st.floats(-1, 1, width=32))
@@ -44,10 +44,14 @@ def index(tmp_path, word_encoder):
     return open_index(target)
 
 
-def ranked(index, encoder, question, *, settings=SETTINGS, wanted=None):
-    allowed = None if wanted is None else index.store.allowed(wanted, size=index.manifest.passages)
+def ranked(index, encoder, question, *, settings=SETTINGS, wanted=None, explain=False):
     return retrieve(
-        encoder.encode_queries([question])[0], terms(question), index=index, settings=settings, allowed=allowed
+        encoder.encode_queries([question])[0],
+        terms(question),
+        index=index,
+        settings=settings,
+        allowed=None if wanted is None else index.store.allowed(wanted, size=index.manifest.passages),
+        explain=explain,
     )
 
 
@@ -87,10 +91,116 @@ def test_a_filter_that_nothing_passes_finds_nothing(index, word_encoder):
 
 
 def test_every_candidate_is_kept_or_says_why_not(index, word_encoder):
-    ranking = ranked(index, word_encoder, "China seafood")
+    ranking = ranked(index, word_encoder, "China seafood", explain=True)
     for candidate in ranking.candidates:
         assert (candidate.rank is None) == (candidate.dropped is not None)
     assert [c.rank for c in ranking.candidates if c.rank] == [hit.rank for hit in ranking.hits]
+
+
+def rank_the_plain_way(index, vector, words, *, settings, allowed):
+    """Return hits as (id, score, text): all scores computed and sorted, all candidates' passages and texts read."""
+    size = index.manifest.passages
+    passing = np.ones(size, np.bool_) if allowed is None else allowed
+    dense_rows, _ = index.vectors.search(vector, k=settings.candidates, allowed=allowed)
+    lexical = index.lexical.scores(words)
+    lexical_rows = [row for row in np.lexsort((np.arange(size), -lexical)) if lexical[row] > 0 and passing[row]]
+    lexical_rows = lexical_rows[: settings.candidates]
+    rows = np.array(sorted({*dense_rows.tolist(), *map(int, lexical_rows)}), np.int64)
+    if settings.fusion == "rrf":
+        by_row = reciprocal_rank_fusion([dense_rows.tolist(), lexical_rows], k=settings.rrf_k)
+        fused = np.array([by_row[row] for row in rows.tolist()])
+    else:
+        dense = np.vecdot(index.vectors.rows(rows), vector)
+        fused = min_max(dense, lexical[rows], dense_weight=settings.dense_weight)
+    order = np.lexsort((rows, -fused))
+    passages = index.store.passages(rows[order].tolist())
+    kept = []
+    for passage, score in zip(passages, fused[order].tolist(), strict=True):
+        text = index.store.passage_text(passage)
+        seen = {name: other for name, _, other in kept}
+        if len(kept) < settings.k and _copied(passage, text, seen=seen, index=index, settings=settings) is None:
+            kept.append((passage.id, score, text))
+    return kept
+
+
+@pytest.fixture(scope="module")
+def news(tmp_path_factory, shared_encoder):
+    """Return an index of a hundred short articles out of few words, among them copies."""
+    folder = tmp_path_factory.mktemp("news")
+    rng = np.random.default_rng(5)
+    nouns = [
+        "ban",
+        "trade",
+        "fish",
+        "talks",
+        "port",
+        "China",
+        "Japan",
+        "tariff",
+        "2021",
+        "2023",
+        "visit",
+        "水产",
+        "ship",
+    ]
+    for number in range(100):
+        if number % 9 == 8:
+            text = (folder / f"{number - 1:03}.md").read_text(encoding="utf-8").split("---\n")[-1]
+        else:
+            picked = rng.choice(nouns, size=(6, 5), p=(weights := 1 / np.arange(1, 14)) / weights.sum())
+            text = "".join(f"The {' '.join(words)} of day {rng.integers(30)}.\n\n" for words in picked)
+        head = f"---\ntitle: Report\npublished: {2020 + number % 4}-01-01\n---\n"
+        (folder / f"{number:03}.md").write_text(head + text, encoding="utf-8")
+    target = tmp_path_factory.mktemp("index")
+    build_index(
+        [folder],
+        index=target,
+        encoder=shared_encoder,
+        settings=BuildSettings(max_tokens=16, overlap_sentences=1, k1=0.9, b=0.4),
+        add=False,
+        rebuild=False,
+        progress=lambda *_: None,
+    )
+    return open_index(target)
+
+
+@given(
+    st.lists(st.sampled_from(["ban", "trade", "fish", "China", "2023", "水产", "unheard"]), min_size=1, max_size=6),
+    st.builds(
+        RetrievalSettings,
+        k=st.integers(1, 12),
+        candidates=st.integers(12, 120),
+        fusion=st.sampled_from(["minmax", "rrf"]),
+        dense_weight=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+        rrf_k=st.just(60),
+        duplicate_similarity=st.sampled_from([0.3, 0.8]),
+    ),
+    st.sampled_from([None, ArticleFilter(since="2023"), ArticleFilter(since="2030")]),
+)
+def test_hits_are_to_the_bit_those_of_reading_every_candidate(news, shared_encoder, words, settings, wanted):
+    question = " ".join(words)
+    allowed = None if wanted is None else news.store.allowed(wanted, size=news.manifest.passages)
+    expected = rank_the_plain_way(
+        news, shared_encoder.encode_queries([question])[0], terms(question), settings=settings, allowed=allowed
+    )
+    for explain in (False, True):
+        ranking = ranked(news, shared_encoder, question, settings=settings, wanted=wanted, explain=explain)
+        found = [(hit.passage.id, hit.score, ranking.texts[hit.passage.id]) for hit in ranking.hits]
+        assert found == expected
+
+
+def test_passages_below_the_last_hit_are_not_read(news, shared_encoder, monkeypatch):
+    read = []
+    passages = type(news.store).passages
+    monkeypatch.setattr(type(news.store), "passages", lambda self, rows: read.extend(rows) or passages(self, rows))
+    settings = dataclasses.replace(SETTINGS, candidates=100)
+    short = ranked(news, shared_encoder, "fish trade", settings=settings)
+    assert len(short.hits) == 3
+    assert len(read) <= len(short.candidates) + settings.k
+    read.clear()
+    whole = ranked(news, shared_encoder, "fish trade", settings=settings, explain=True)
+    assert len(read) == len(whole.candidates) >= 100
+    assert whole.candidates[: len(short.candidates)] == short.candidates
 
 
 def test_reciprocal_rank_fusion_can_be_chosen(index, word_encoder):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -26,6 +27,9 @@ from rag.index.arrays import open_array
 ANALYZER = "unicode words, english stems, unspaced scripts as characters and pairs, 1"
 
 _USUAL_MEMORY_BYTES = 128 * 2**20
+_COMMON = 1 / 16  # a word in such a share of the passages is common
+_LOOK_UP = 8  # looking a row up in a column takes as long as adding so many
+_STRETCHES = 8  # for each row that is asked for: of each the highest score is looked at
 
 # Han, kana, bopomofo, hangul, Thai, Lao, Myanmar, Khmer: written without spaces, or (hangul) with endings glued on.
 _UNSPACED = (
@@ -150,13 +154,72 @@ class LexicalIndex:
     def scores(self, words: Sequence[str]) -> NDArray[np.float32]:
         """Return every passage's BM25 score for the words: (n,) float32, 0 where none of them stands."""
         scores = np.zeros(self._size, dtype=np.float32)
-        for number in self._numbers(words):
-            if number is None:
-                continue
-            column = slice(self._starts[number], self._starts[number + 1])
-            # A column names each passage at most once, so that plain indexing adds right.
-            scores[self._rows[column]] += self._values[column]
+        for number in self._known(words):
+            self._add(number, scores)
         return scores
+
+    def scores_of(self, words: Sequence[str], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return some passages' scores, which are those of `scores` to the bit: (len(rows),) float32."""
+        scores = np.zeros(len(rows), np.float32)
+        for number in self._known(words):
+            scores += self._values_at(number, rows)
+        return scores
+
+    def search(
+        self, words: Sequence[str], *, k: int, allowed: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the rows with the k highest scores above 0, best first, ties by row, and these scores.
+
+        `allowed` (n,) restricts the search before the cut. What comes out is what sorting `scores` gives, but the
+        columns of common words are read only where a passage could still be among the best with all that they can add
+        (Turtle and Flood, "Query evaluation: strategies and optimizations", 1995, doi:10.1016/0306-4573(95)00020-H).
+        """
+        columns = sorted(self._known(words), key=self._count)
+        counts = [self._count(number) for number in columns]
+        sums = np.zeros(self._size, np.float32)
+        # Sums of the same numbers in another order differ by less than this.
+        exactness = 1 - (len(columns) + 2) * 2.0**-20
+        taken = 0
+        rows = None
+        while taken < len(columns):
+            if counts[taken] > self._size * _COMMON:
+                more = sum(map(self._most, columns[taken:]))
+                rows = _reaching(sums, k=k, more=more, exactness=exactness, allowed=allowed)
+                if len(rows) * (len(columns) - taken) * _LOOK_UP < sum(counts[taken:]):
+                    break
+            self._add(columns[taken], sums)
+            taken += 1
+        else:
+            rows = _reaching(sums, k=k, more=0.0, exactness=exactness, allowed=allowed)
+        found = sums[rows]
+        for number in columns[taken:]:
+            found += self._values_at(number, rows)
+        rows = rows[_reaching(found, k=k, more=0.0, exactness=exactness, allowed=None)]
+        scores = self.scores_of(words, rows)
+        order = np.lexsort((rows, -scores))[:k]
+        return rows[order], scores[order]
+
+    def _count(self, number: int) -> int:
+        return int(self._starts[number + 1] - self._starts[number])
+
+    def _most(self, number: int) -> float:
+        """Return what a word can add to a score at most: Lucene's formula for a passage of that word alone."""
+        count = self._count(number)
+        return math.log1p((self._size - count + 0.5) / (count + 0.5))
+
+    def _add(self, number: int, scores: NDArray[np.float32]) -> None:
+        """Add a word's column to scores (n,)."""
+        column = slice(self._starts[number], self._starts[number + 1])
+        # A column names each passage at most once, so that plain indexing adds right.
+        scores[self._rows[column]] += self._values[column]
+
+    def _values_at(self, number: int, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return what a word adds to the scores of some rows."""
+        column = slice(self._starts[number], self._starts[number + 1])
+        named = self._rows[column]
+        # As narrow as the column, or numpy would widen all of it first.
+        places = np.minimum(np.searchsorted(named, rows.astype(np.int32)), len(named) - 1)
+        return np.where(named[places] == rows, self._values[column][places], np.float32(0))
 
     def rarity(self, words: Sequence[str]) -> NDArray[np.float64]:
         """Return how telling each word is, in 0..1: its inverse document frequency, 1 if no passage has it."""
@@ -168,6 +231,29 @@ class LexicalIndex:
     def _numbers(self, words: Sequence[str]) -> list[int | None]:
         found = {word: self._vocabulary.find(word) for word in set(words)}
         return [found[word] for word in words]
+
+    def _known(self, words: Sequence[str]) -> list[int]:
+        return [number for number in self._numbers(words) if number is not None]
+
+
+def _reaching(
+    sums: NDArray[np.float32], *, k: int, more: float, exactness: float, allowed: NDArray[np.bool_] | None
+) -> NDArray[np.int64]:
+    """Return the rows that may be among the k with the highest scores, if none gets `more` than that besides."""
+    masked = sums if allowed is None else sums * allowed
+    bar = _low_bar(masked, k=k) * exactness - more / exactness
+    if bar > 0:
+        return np.flatnonzero(masked >= bar)
+    if more == 0:
+        return np.flatnonzero(masked)
+    return np.arange(len(sums)) if allowed is None else np.flatnonzero(allowed)
+
+
+def _low_bar(sums: NDArray[np.float32], *, k: int) -> float:
+    """Return a number that at least k of the sums reach, as great as can be told quickly; 0 if there are none."""
+    width = max(1, len(sums) // (_STRETCHES * k))
+    highest = sums[: len(sums) // width * width].reshape(-1, width).max(axis=1)
+    return float(np.partition(highest, -k)[-k]) if len(highest) >= k else 0.0
 
 
 class Vocabulary:

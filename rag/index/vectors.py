@@ -133,32 +133,57 @@ class VectorIndex:
     def _search_lists(
         self, query: NDArray[np.float32], lists: Lists, *, k: int, allowed: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        whole = _WHOLE_ROWS + _WHOLE_ROWS_EACH * k
-        wanted = max(lists.compared, whole)
-        nearest = np.argsort(-np.vecdot(lists.centres, query), kind="stable")
-        head = query @ lists.directions
-        if allowed is None:
-            chosen = nearest[: _enough(np.diff(lists.bounds)[nearest], wanted)]
-            spans = [(int(lists.bounds[number]), int(lists.bounds[number + 1])) for number in chosen]
-            places = np.concatenate([np.arange(start, end) for start, end in spans])
-            heads = np.concatenate([np.vecdot(lists.heads[start:end], head) for start, end in spans])
+        passing = self.size if allowed is None else int(np.count_nonzero(allowed))
+        if allowed is not None and passing <= _EXACT_ROWS:
+            places = _places(lists, allowed, passing=passing)
         else:
-            passing = allowed[lists.order]
-            counts = np.concatenate([[0], np.cumsum(passing)])[lists.bounds]
+            whole = _WHOLE_ROWS + _WHOLE_ROWS_EACH * k
             # Half-way between as many lists as without a filter and as many rows: rows that pass lie farther off.
-            wanted = max(int(lists.compared * math.sqrt(counts[-1] / self.size)), whole)
-            if counts[-1] > _EXACT_ROWS:
-                chosen = np.sort(nearest[: _enough(np.diff(counts)[nearest], wanted)])
-                spans = [(int(lists.bounds[number]), int(lists.bounds[number + 1])) for number in chosen]
-                places = np.concatenate([np.flatnonzero(passing[start:end]) + start for start, end in spans])
-                heads = _dots(lists.heads, places, head)
-            else:
-                places = np.flatnonzero(passing)
-                heads = np.zeros(len(places), np.float32)
-                whole = len(places)
-        if len(places) > whole:
-            places = np.sort(places[np.argpartition(-heads, whole)[:whole]])
+            wanted = max(int(lists.compared * math.sqrt(passing / self.size)), whole)
+            places = _near_places(query, lists, wanted=wanted, whole=whole, allowed=allowed, passing=passing)
         return lists.order[places].astype(np.int64), _dots(self._vectors, places, query)
+
+
+def _near_places(
+    query: NDArray[np.float32],
+    lists: Lists,
+    *,
+    wanted: int,
+    whole: int,
+    allowed: NDArray[np.bool_] | None,
+    passing: int,
+) -> NDArray[np.integer]:
+    """Return the places of those `whole` rows whose heads lie nearest, of `wanted` in the nearest lists."""
+    nearest = np.argsort(-np.vecdot(lists.centres, query), kind="stable")
+    head = np.vecdot(lists.directions.T, query)
+    if allowed is None:
+        sizes = np.diff(lists.bounds)
+        chosen = nearest[: _enough(sizes[nearest], wanted)]
+        heads = np.concatenate([
+            np.vecdot(lists.heads[lists.bounds[number] : lists.bounds[number + 1]], head) for number in chosen
+        ])  # fmt: skip
+        best = _highest(heads, whole)
+        ends = np.cumsum(sizes[chosen])
+        part = np.searchsorted(ends, best, side="right")
+        return np.sort(lists.bounds[chosen + 1][part] - ends[part] + best)
+    places = _places(lists, allowed, passing=passing)
+    counts = np.diff(np.searchsorted(places, lists.bounds.astype(places.dtype)))
+    near = np.zeros(len(counts), np.bool_)
+    near[nearest[: _enough(counts[nearest], wanted)]] = True
+    places = places[np.repeat(near, counts)]
+    return np.sort(places[_highest(_dots(lists.heads, places, head), whole)])
+
+
+def _places(lists: Lists, allowed: NDArray[np.bool_], *, passing: int) -> NDArray[np.integer]:
+    """Return the places of the rows that pass a filter, in order; a few are sooner sorted than sought."""
+    if passing < len(allowed) * _FEW:
+        return np.sort(lists.places[np.flatnonzero(allowed)])
+    return np.flatnonzero(allowed[lists.order])
+
+
+def _highest(scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Return where the highest of some scores are, in no order."""
+    return np.argpartition(-scores, count)[:count] if len(scores) > count else np.arange(len(scores))
 
 
 def check_unit(rows: NDArray[np.float32], *, error: type[ValueError | IndexBroken]) -> None:
@@ -191,7 +216,7 @@ def _load_lists(folder: Path) -> Lists | None:
     )
 
 
-def _dots(rows: NDArray[np.float32], places: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float32]:
+def _dots(rows: NDArray[np.float32], places: NDArray[np.integer], query: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the inner products of some rows with a query."""
     pieces = (places[start : start + _COPIED_ROWS] for start in range(0, len(places), _COPIED_ROWS))
     return np.concatenate([np.empty(0, np.float32), *(np.vecdot(rows[piece], query) for piece in pieces)])

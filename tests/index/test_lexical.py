@@ -99,6 +99,52 @@ def test_the_memory_for_counting_does_not_grow_with_the_passages(tmp_path):
     assert peak(2400) - peak(600) < 1800 * 40 * 40 / 8
 
 
+ZIPF = 1 / np.arange(1, 41)
+
+
+def many_passages(seed):
+    """Return passages of words as common as those of a language: the first is in nearly each, the last in few."""
+    drawn = np.random.default_rng(seed).choice(40, size=(600, 12), p=ZIPF / ZIPF.sum())
+    return [[f"w{number}" for number in row] for row in drawn]
+
+
+MANY = index_of(*many_passages(0))
+
+
+@given(st.lists(st.integers(0, 42), max_size=9), st.integers(1, 40), st.sampled_from([None, 0.5, 0.1, 0.01, 0]))
+def test_a_search_finds_to_the_bit_what_sorting_all_scores_finds(words, k, share):
+    asked = [f"w{number}" for number in words]
+    allowed = None if share is None else np.random.default_rng(k).random(600) < share
+    scores = MANY.scores(asked)
+    passing = np.where(True if allowed is None else allowed, scores, 0)
+    order = np.lexsort((np.arange(600), -passing))[:k]
+    expected = order[passing[order] > 0]
+    rows, found = MANY.search(asked, k=k, allowed=allowed)
+    assert rows.tolist() == expected.tolist()
+    assert found.tolist() == scores[expected].tolist()
+
+
+def test_a_search_does_not_add_up_the_columns_of_common_words(monkeypatch):
+    added = []
+    add = LexicalIndex._add
+
+    def counted(self, number, scores):
+        added.append(number)
+        add(self, number, scores)
+
+    monkeypatch.setattr(LexicalIndex, "_add", counted)
+    MANY.search(["w39", "w38", "w37", "w0", "w1"], k=3)
+    assert len(added) == 3
+
+
+@given(st.lists(WORDS, min_size=1, max_size=12), WORDS, st.integers(1, 12))
+def test_few_passages_are_searched_as_rightly_as_many(texts, words, k):
+    index = index_of(*texts)
+    scores = index.scores(words)
+    order = np.lexsort((np.arange(len(texts)), -scores))[:k]
+    assert index.search(words, k=k)[0].tolist() == order[scores[order] > 0].tolist()
+
+
 def test_unknown_words_and_no_words_score_nothing():
     index = index_of(["ban"], ["trade"])
     assert index.scores(["zebra"]).tolist() == [0, 0]

@@ -88,6 +88,22 @@ def test_a_filter_leaves_recall_and_fills_the_answer(indexed, share):
     assert np.mean(right) > 0.95
 
 
+@given(st.integers(0, 99), st.integers(1, 20), st.sampled_from([1, 0.6, 0.2, 0.05]))
+def test_a_search_walks_the_nearest_lists_until_it_has_seen_enough_rows_that_pass(indexed, number, k, share):
+    query, mask, found = QUERIES[number], np.random.default_rng(k).random(3000) < share, indexed._lists
+    whole = vectors._WHOLE_ROWS + vectors._WHOLE_ROWS_EACH * k
+    wanted = max(int(found.compared * (mask.sum() / 3000) ** 0.5), whole)
+    seen = []
+    for place in np.argsort(-(found.centres @ query), kind="stable"):
+        if len(seen) >= wanted:
+            break
+        seen += [row for row in found.order[found.bounds[place] : found.bounds[place + 1]] if mask[row]]
+    heads = found.heads[found.places[seen]] @ (query @ found.directions)
+    best = np.array(seen)[np.argsort(-heads)[:whole]]
+    expected = best[np.lexsort((best, -(ROWS[best] @ query)))][:k]
+    assert indexed.search(query, k=k, allowed=None if share == 1 else mask)[0].tolist() == expected.tolist()
+
+
 @given(st.lists(st.integers(0, 2999), max_size=50, unique=True), st.integers(1, 60))
 def test_a_filter_that_few_pass_makes_the_search_exact(indexed, passing, k):
     mask = np.zeros(3000, np.bool_)
