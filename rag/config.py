@@ -92,7 +92,10 @@ class Retrieval:
 class Reader:
     """The model that reads passages and points at the answer."""
 
-    model: str = setting("shipped", about="shipped: the one that comes with rag; none: compare instead; or a folder")
+    model: str = setting(
+        "shipped", about="shipped: the one that comes with rag; none: compare instead; or a folder or hub id"
+    )
+    calibration: str | None = setting(None, about="file that training.answerer fitted to it; null: the one that ships")
     passages: int = setting(6, low=1, high=100, about="of the passages found, how many are read")
     sentences: int = setting(12, low=1, high=200, about="of their sentences, how many are read again by themselves")
 
@@ -201,6 +204,11 @@ class Config:
     def index_folder(self) -> Path:
         """Return the folder of the built index, from the folder that its value was given in."""
         return self._path("index", self.index)
+
+    def calibration_file(self) -> Path | None:
+        """Return the file of the reader's calibration, from the folder that its value was given in; None: the own."""
+        name = self.reader.calibration
+        return None if name is None else self._path("reader.calibration", name)
 
     def _path(self, key: str, name: str) -> Path:
         return self.folders.get(key, self.folder) / Path(name).expanduser()

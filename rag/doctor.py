@@ -20,6 +20,7 @@ from rag.errors import IndexMissing, RagError
 from rag.index.coverage import find_uncovered
 from rag.index.generations import current_folder, open_index
 from rag.index.manifest import broken_files, checksum, read_manifest
+from rag.models.reader import own_folder
 from rag.models.runtime import default_cache, usable_cores
 from rag.models.sources import find_model, weights_hash
 
@@ -55,7 +56,7 @@ class Examination:
         return all(check.state != "fail" for check in self.checks)
 
 
-def examine(*, index: Path, encoder: str, reader: Path | None, threads: int) -> Examination:
+def examine(*, index: Path, encoder: str, reader: str, threads: int) -> Examination:
     """Look at everything that an answer needs; reads the whole index, and changes nothing."""
     return Examination(
         (
@@ -136,12 +137,14 @@ def _encoder(name: str) -> Check:
     return Check("encoder", "ok", f"{name} ({weights[:12]}) in {found.folder}")
 
 
-def _reader(folder: Path | None) -> Check:
+def _reader(name: str) -> Check:
     import json
 
-    if folder is None:
+    if name == "none":
         return Check("reader", "ok", "none: passages are compared instead")
     mend = "rag ask --set reader.model=none"
+    if (folder := own_folder(name)) is None:
+        return _foreign_reader(name, mend)
     try:
         about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         sealed, digest = str(about.get("sha256")), checksum(folder / "model.onnx")
@@ -150,6 +153,16 @@ def _reader(folder: Path | None) -> Check:
     if sealed != digest:
         return Check("reader", "fail", f"{folder / 'model.onnx'} is not the file that config.json names", mend)
     return Check("reader", "ok", f"{about.get('name') or folder.name} ({digest[:12]})")
+
+
+def _foreign_reader(name: str, mend: str) -> Check:
+    from rag.models.foreign import find_reader
+
+    try:
+        found, weights = find_reader(name)
+    except RagError as error:
+        return Check("reader", "fail", error.message, mend)
+    return Check("reader", "ok", f"{name} ({weights[:12]}) in {found.folder}")
 
 
 def _index(folder: Path) -> Iterator[Check]:

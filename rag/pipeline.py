@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rag.index.gathering import Progress
     from rag.models.encoder import Encoder
     from rag.models.endpoint import EndpointWriter
+    from rag.models.foreign import ForeignReader
     from rag.models.reader import Reader
     from rag.models.registry import AddedModel
     from rag.retrieval import Ranking
@@ -179,7 +180,7 @@ def doctor(config: Config) -> Examination:
     return examine(
         index=config.index_folder(),
         encoder=config.encoder.model,
-        reader=_reader_folder(config),
+        reader=config.reader.model,
         threads=config.threads,
     )
 
@@ -501,7 +502,12 @@ class Engine:
                 "what a model writes is checked by the reader, and reader.model is none",
                 hint="set reader.model, or quote: --set answerer=quotes",
             )
-        return Checker(self._reader)
+        from rag.models.reader import SHIPPED, Reader
+
+        if isinstance(self._reader, Reader):
+            return Checker(self._reader)
+        # Readers of another make say nothing of claims, so the one that ships checks them.
+        return Checker(Reader(SHIPPED, threads=self.config.threads))
 
     def _rank(self, query: str, wanted: ArticleFilter | None, *, explain: bool) -> Ranking:
         from rag.index.lexical import mostly_unspaced, terms
@@ -522,11 +528,8 @@ class Engine:
         )
 
     @cached_property
-    def _reader(self) -> Reader | None:
-        from rag.models.reader import Reader
-
-        folder = _reader_folder(self.config)
-        return None if folder is None else Reader(folder, threads=self.config.threads)
+    def _reader(self) -> Reader | ForeignReader | None:
+        return reader_of(self.config, self.reporting.notify)
 
     def _open_index(self) -> Index:
         from rag.index import open_index
@@ -559,6 +562,7 @@ class Engine:
                 rarity=self._rarity,
                 passages=self.config.reader.passages,
                 sentences=self.config.reader.sentences,
+                calibration=_calibration(self.config),
             )
         from rag.answering import SimilarityJudge
 
@@ -571,13 +575,44 @@ class Engine:
         )
 
 
-def _reader_folder(config: Config) -> Path | None:
-    """Return the folder of the reading model; None if passages are to be compared instead."""
-    from rag.models.reader import SHIPPED
+def reader_of(config: Config, notify: Notify) -> Reader | ForeignReader | None:
+    """Return the reading model that the settings name; None if passages are to be compared instead."""
+    from rag.models.reader import Reader, own_folder
 
     if config.reader.model == "none":
         return None
-    return SHIPPED if config.reader.model == "shipped" else Path(config.reader.model).expanduser()
+    if (folder := own_folder(config.reader.model)) is not None:
+        return Reader(folder, threads=config.threads)
+    from rag.models.foreign import load_foreign_reader
+
+    return load_foreign_reader(config.reader.model, threads=config.threads, notify=notify)
+
+
+def _calibration(config: Config) -> Path:
+    """Return the file of the weights by which the reader's scores count, which is known to be one.
+
+    Raises:
+        ConfigError: it cannot be read, or was fitted for other features.
+    """
+    from rag.answering.reading import CALIBRATION, Calibration
+
+    file = config.calibration_file()
+    if file is None:
+        return CALIBRATION
+    hint = "fit one with: python -m training.answerer --reader READER --out FILE"
+    try:
+        features = [[*model["features"]] for model in _models_in(file)]
+        Calibration.read(file)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ConfigError(f"reader.calibration: {file} is no calibration: {error}", hint=hint) from error
+    if features != [[*model["features"]] for model in _models_in(CALIBRATION)]:
+        raise ConfigError(f"reader.calibration: {file} was fitted for another version of rag", hint=hint)
+    return file
+
+
+def _models_in(file: Path) -> list[Mapping[str, Sequence[str]]]:
+    fitted = json.loads(file.read_text(encoding="utf-8"))
+    return [fitted[name] for name in ("shortlist", "sentence", "decision")]
 
 
 def _configured_articles(config: Config) -> list[Path]:

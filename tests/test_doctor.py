@@ -34,7 +34,7 @@ def build(folder, encoder):
 
 
 def checks(index, **given):
-    examined = examine(**{"index": index, "encoder": "all-MiniLM-L6-v2", "reader": None, "threads": 0} | given)
+    examined = examine(**{"index": index, "encoder": "all-MiniLM-L6-v2", "reader": "none", "threads": 0} | given)
     return {check.name: check for check in examined.checks}
 
 
@@ -85,7 +85,7 @@ def test_a_readers_weights_are_held_to_its_description(index, tmp_path, digest, 
     (tmp_path / "model.onnx").write_bytes(b"weights")
     about = {"name": "small", "sha256": digest or checksum(tmp_path / "model.onnx")}
     (tmp_path / "config.json").write_text(json.dumps(about))
-    assert checks(index, reader=tmp_path)["reader"].state == state
+    assert checks(index, reader=str(tmp_path))["reader"].state == state
 
 
 def test_more_threads_than_cores_are_warned_of(index):
@@ -93,7 +93,7 @@ def test_more_threads_than_cores_are_warned_of(index):
 
 
 def test_every_failing_check_names_a_command(tmp_path):
-    found = checks(tmp_path / "none", encoder="no/such-model", reader=tmp_path)
+    found = checks(tmp_path / "none", encoder="no/such-model", reader=str(tmp_path))
     assert {"encoder", "reader"} <= {name for name, check in found.items() if check.state == "fail"}
     assert all(check.fix for check in found.values() if check.state == "fail")
 

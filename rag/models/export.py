@@ -23,7 +23,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from rag.errors import ModelBroken, RagError
 from rag.models.runtime import WEIGHTS_FILE, save_optimised
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 # Raised whenever a change below gives other vectors or other files: old exports are then left alone, new ones made.
 EXPORT_VERSION: Final = 1
@@ -41,7 +42,7 @@ MODEL_FILE: Final = "model.onnx"
 TOKENIZER_FILE: Final = "tokenizer.json"
 DESCRIPTION_FILE: Final = "encoder.json"
 
-_INPUTS: Final = ("input_ids", "attention_mask", "token_type_ids")
+INPUTS: Final = ("input_ids", "attention_mask", "token_type_ids")
 _UNLIMITED_TOKENS: Final = 1_000_000  # transformers gives 1e30 where a tokenizer names no limit
 _DEFAULT_MAX_TOKENS: Final = 512
 _LEAST_COSINE: Final = 0.999
@@ -57,7 +58,7 @@ _OFFLINE: Final = {
 }
 # The child finds this package wherever the parent did, but last of all, and nothing in the working folder before it.
 _CHILD: Final = (
-    "import runpy, sys; sys.path.append(sys.argv.pop(1)); runpy.run_module('rag.models.export', run_name='__main__')"
+    "import runpy, sys; sys.path.append(sys.argv.pop(1)); runpy.run_module(sys.argv.pop(1), run_name='__main__')"
 )
 _CHECKED_TEXTS: Final = (
     "Who designed the bridge?",
@@ -124,8 +125,33 @@ def ensure_export(
     Raises:
         ModelBroken: the model cannot be exported, its export gives other vectors, or the cache cannot be written.
     """
-    target = cache / "encoders" / f"{weights}-{EXPORT_VERSION}"
-    if (exported := read_export(target)) is not None:
+    return make_once(
+        model,
+        cache / "encoders" / f"{weights}-{EXPORT_VERSION}",
+        read=read_export,
+        by="rag.models.export",
+        instead="choose another encoder.model, such as all-MiniLM-L6-v2",
+        notify=notify,
+    )
+
+
+def make_once(
+    model: ModelFolder,
+    target: Path,
+    *,
+    read: Callable[[Path], T | None],
+    by: str,
+    instead: str,
+    notify: Callable[[str], None] | None,
+) -> T:
+    """Return what `read` finds of a model in the folder `target`, which is made now if there is no whole one.
+
+    `by` is the module that makes it, run in a process of its own; `instead` is the hint where it cannot.
+
+    Raises:
+        ModelBroken: it cannot be made, or not written.
+    """
+    if (exported := read(target)) is not None:
         return exported
     if notify is not None:
         notify(f"preparing {model.name} (once) …")
@@ -134,17 +160,17 @@ def ensure_export(
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as name:
             made = Path(name) / "export"
             made.mkdir()
-            _export_apart(model, target=made)
-            _publish(made, target)
+            _export_apart(model, target=made, by=by, instead=instead)
+            _publish(made, target, read=read)
     except OSError as error:
         # Two processes may both have mended a damaged export; then one of them finds it whole.
-        if (exported := read_export(target)) is not None:
+        if (exported := read(target)) is not None:
             return exported
         raise ModelBroken(
-            f"{model.name} cannot be prepared in {cache}: {error}",
+            f"{model.name} cannot be prepared in {target.parent}: {error}",
             hint="set RAG_CACHE to a folder that can be written and has room for the model",
         ) from error
-    if (exported := read_export(target)) is None:
+    if (exported := read(target)) is None:
         raise ModelBroken(
             f"the export of {model.name} in {target} is not whole", hint=f"delete {target}, and try again"
         )
@@ -153,25 +179,35 @@ def ensure_export(
 
 def read_export(folder: Path) -> ExportedEncoder | None:
     """Return the export in a folder, or None if there is none, or one that is not whole."""
+    return read_described(folder / DESCRIPTION_FILE, _described_encoder)
+
+
+def _described_encoder(folder: Path, description: Mapping[str, Any]) -> ExportedEncoder:
+    return ExportedEncoder(
+        folder=folder,
+        dim=int(description["dim"]),
+        max_tokens=int(description["max_tokens"]),
+        query_prompt=str(description["prompts"]["query"]),
+        passage_prompt=str(description["prompts"]["passage"]),
+        inputs=tuple(description["inputs"]),
+        pad_id=int(description["pad_id"]),
+        pooling=str(description["pooling"]),
+        similarity=str(description["similarity"]),
+        normalised=bool(description["normalised"]),
+        versions=dict(description["versions"]),
+    )
+
+
+def read_described(file: Path, take: Callable[[Path, Mapping[str, Any]], T]) -> T | None:
+    """Return what `take` makes of an export's folder and its description; None if there is none, or no whole one."""
+    folder = file.parent
     try:
-        description = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+        description = json.loads(file.read_text(encoding="utf-8"))
         for name, size in description["files"].items():
             if (folder / name).stat().st_size != size:
                 logger.warning("%s has not the %d bytes that were written", folder / name, size)
                 return None
-        return ExportedEncoder(
-            folder=folder,
-            dim=int(description["dim"]),
-            max_tokens=int(description["max_tokens"]),
-            query_prompt=str(description["prompts"]["query"]),
-            passage_prompt=str(description["prompts"]["passage"]),
-            inputs=tuple(description["inputs"]),
-            pad_id=int(description["pad_id"]),
-            pooling=str(description["pooling"]),
-            similarity=str(description["similarity"]),
-            normalised=bool(description["normalised"]),
-            versions=dict(description["versions"]),
-        )
+        return take(folder, description)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -225,33 +261,34 @@ def write_export(source: Path, target: Path) -> None:
             "transformers": transformers.__version__,
             "torch": str(torch.__version__),
         },
-        "files": {
-            name: (target / name).stat().st_size
-            for name in (MODEL_FILE, WEIGHTS_FILE, TOKENIZER_FILE)
-            if (target / name).exists()
-        },
+        "files": sizes(target),
     }
     (target / DESCRIPTION_FILE).write_text(json.dumps(description, indent=2, ensure_ascii=False), encoding="utf-8")
     _verify(model, target)
 
 
-def main(arguments: Sequence[str]) -> int:
+def sizes(folder: Path) -> dict[str, int]:
+    """Return how many bytes each file of an export has."""
+    names = (MODEL_FILE, WEIGHTS_FILE, TOKENIZER_FILE)
+    return {name: (folder / name).stat().st_size for name in names if (folder / name).exists()}
+
+
+def main(arguments: Sequence[str], *, write: Callable[[Path, Path], None] = write_export) -> int:
     """Export the model in the first folder into the second; the exit code. What went wrong stands on stderr, last."""
     sys.addaudithook(_refuse_connections)
     source, target = arguments
     logging.disable(logging.WARNING)
     try:
-        write_export(Path(source), Path(target))
+        write(Path(source), Path(target))
     except RagError as error:
         sys.stderr.write(f"\n{error.message}\n")
         return 1
     return 0
 
 
-def _export_apart(model: ModelFolder, *, target: Path) -> None:
-
+def _export_apart(model: ModelFolder, *, target: Path, by: str, instead: str) -> None:
     root = Path(__file__).resolve().parents[2]
-    command = [sys.executable, "-P", "-c", _CHILD, str(root), str(model.folder), str(target)]
+    command = [sys.executable, "-P", "-c", _CHILD, str(root), by, str(model.folder), str(target)]
     child = subprocess.run(  # noqa: S603  (our own interpreter and module, no shell)
         command,
         env={**os.environ, **_OFFLINE},
@@ -269,17 +306,17 @@ def _export_apart(model: ModelFolder, *, target: Path) -> None:
     reason = "".join(character for character in lines[-1] if character.isprintable()) if lines else ""
     raise ModelBroken(
         f"{model.name} in {model.folder} cannot be exported: {reason or f'the export ended with {child.returncode}'}",
-        hint="choose another encoder.model, such as all-MiniLM-L6-v2",
+        hint=instead,
     )
 
 
-def _publish(made: Path, target: Path) -> None:
+def _publish(made: Path, target: Path, *, read: Callable[[Path], object | None]) -> None:
     try:
         made.replace(target)
     except OSError:
         # A folder only replaces one that is not there. Another process was faster: its export is as good as ours. Or
         # what lies there is not whole: it is moved into our temporary folder, and goes with it.
-        if read_export(target) is None:
+        if read(target) is None:
             target.replace(made.with_name("broken"))
             made.replace(target)
 
@@ -298,9 +335,9 @@ def _check_kind(model: SentenceTransformer) -> list[str]:
             raise ModelBroken("the model leaves its prompt out of the pooling, which an exported graph cannot")
     features = model.preprocess(["one text", "another text"])
     tensors = {name for name, value in features.items() if isinstance(value, torch.Tensor)}
-    if not {"input_ids", "attention_mask"} <= tensors <= set(_INPUTS):
+    if not {"input_ids", "attention_mask"} <= tensors <= set(INPUTS):
         raise ModelBroken(f"the model reads {sorted(tensors)}, and only transformers over text can be exported")
-    return [name for name in _INPUTS if name in tensors]
+    return [name for name in INPUTS if name in tensors]
 
 
 def _write_graph(model: SentenceTransformer, path: Path, *, inputs: Sequence[str]) -> None:
@@ -319,32 +356,38 @@ def _write_graph(model: SentenceTransformer, path: Path, *, inputs: Sequence[str
 
     # Two rows of different length: a mask that is all ones could be left out of the graph.
     features = model.preprocess(["the first of two texts", "second"])
-    tensors = tuple(features[name] for name in inputs)
     # Not "embedding": BERT's graph has a value of that name already, and dynamo does not look.
-    outputs = ["vectors"]
+    write_graph(UnitEmbedding(), {name: features[name] for name in inputs}, path, outputs={"vectors": {0: "n"}})
+
+
+def write_graph(
+    module: torch.nn.Module, inputs: Mapping[str, torch.Tensor], path: Path, *, outputs: Mapping[str, dict[int, str]]
+) -> None:
+    """Write a module's graph, as it is for these inputs (n, length); `outputs` says which axes are `n` and `length`."""
+    import torch
+
     with torch.no_grad():
         try:
             # dynamo=False on purpose: on torch 2.13 it exports MiniLM in 1.5 s against 8.5 s, to a graph as fast and
             # as close. What it traces wrongly, the comparison with the original finds.
-            axes = {**{name: {0: "n", 1: "length"} for name in inputs}, "vectors": {0: "n"}}
             torch.onnx.export(
-                UnitEmbedding().eval(),
-                tensors,
+                module.eval(),
+                tuple(inputs.values()),
                 str(path),
-                input_names=inputs,
-                output_names=outputs,
-                dynamic_axes=axes,
+                input_names=list(inputs),
+                output_names=list(outputs),
+                dynamic_axes={**{name: {0: "n", 1: "length"} for name in inputs}, **outputs},
                 dynamo=False,
             )
         except Exception as error:  # noqa: BLE001  (a tracer fails in as many ways as there are models: Gemma 3 does)
             logger.info("the tracing exporter failed, so dynamo is tried: %s", error)
             shape = {0: torch.export.Dim("n"), 1: torch.export.Dim("length")}
             torch.onnx.export(
-                UnitEmbedding().eval(),
-                tensors,
+                module.eval(),
+                tuple(inputs.values()),
                 str(path),
-                input_names=inputs,
-                output_names=outputs,
+                input_names=list(inputs),
+                output_names=list(outputs),
                 dynamic_shapes=((shape,) * len(inputs),),
                 dynamo=True,
                 verbose=False,

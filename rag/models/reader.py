@@ -67,17 +67,11 @@ class PassageReading:
     def best_within(self, start: int, end: int) -> Pointed | None:
         """Return the best span of at most 30 tokens inside a slice of the passage; None if no token lies there."""
         inside = np.flatnonzero((self.tokens[:, 0] >= start) & (self.tokens[:, 1] <= end))
-        if not len(inside):
+        best = best_span(self.starts[inside], self.ends[inside])
+        if best is None:
             return None
-        scores = self.starts[inside][:, None] + self.ends[inside][None, :]
-        distance = inside[None, :] - inside[:, None]
-        scores = np.where((distance >= 0) & (distance < _SPAN_TOKENS), scores, -np.inf)
-        first, last = np.unravel_index(int(np.argmax(scores)), scores.shape)
-        return Pointed(
-            start=int(self.tokens[inside[first], 0]),
-            end=int(self.tokens[inside[last], 1]),
-            score=float(scores[first, last]),
-        )
+        first, last, score = best
+        return Pointed(start=int(self.tokens[inside[first], 0]), end=int(self.tokens[inside[last], 1]), score=score)
 
 
 class Reader:
@@ -147,7 +141,7 @@ class Reader:
             longest = sum(map(len, rows[order[-1]])) + _SPECIAL_TOKENS
             batch = [order.pop() for _ in range(min(len(order), max(1, _BATCH_TOKENS // longest)))]
             (logits,) = self._score(["support"], [rows[place] for place in batch])
-            probabilities[batch] = np.exp([_log_softmax(row) for row in logits])
+            probabilities[batch] = np.exp([log_softmax(row) for row in logits])
         return probabilities
 
     @cached_property
@@ -184,8 +178,8 @@ class Reader:
             readings.append(
                 PassageReading(
                     answerable=float(answerable[number]),
-                    starts=_log_softmax(starts[number, body]),
-                    ends=_log_softmax(ends[number, body]),
+                    starts=log_softmax(starts[number, body]),
+                    ends=log_softmax(ends[number, body]),
                     tokens=tokens[skipped:],
                 )
             )
@@ -215,7 +209,35 @@ class Reader:
         return start, separator
 
 
-def _log_softmax(logits: Logits) -> Logits:
+def own_folder(model: str) -> Path | None:
+    """Return the folder of a reader of this project's own form; None if the setting names one of another make.
+
+    Ours has a graph beside a description that names no class of transformers.
+    """
+    if model == "shipped":
+        return SHIPPED
+    folder = Path(model).expanduser()
+    if not (folder / "model.onnx").is_file():
+        return None
+    try:
+        return None if "architectures" in json.loads((folder / "config.json").read_text(encoding="utf-8")) else folder
+    except (OSError, ValueError, TypeError):
+        return folder  # damaged, as the one who opens it will say
+
+
+def best_span(starts: Logits, ends: Logits) -> tuple[int, int, float] | None:
+    """Return the first and last token of the best span of at most 30, and start + end of it; None if there are none."""
+    if not len(starts):
+        return None
+    scores = starts[:, None] + ends[None, :]
+    distance = np.arange(len(starts))[None, :] - np.arange(len(starts))[:, None]
+    scores = np.where((distance >= 0) & (distance < _SPAN_TOKENS), scores, -np.inf)
+    first, last = np.unravel_index(int(np.argmax(scores)), scores.shape)
+    return int(first), int(last), float(scores[first, last])
+
+
+def log_softmax(logits: Logits) -> Logits:
+    """Return log-probabilities (m,) of logits (m,)."""
     if not logits.size:
         return logits
     shifted = logits - logits.max()

