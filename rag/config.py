@@ -119,6 +119,9 @@ class Writer:
         "auto", about="what it computes in; auto: what is quick here"
     )
     max_tokens: int = setting(160, low=16, high=8192, about="longest text that it writes")
+    prompt: Literal["auto", "short", "long"] = setting(
+        "auto", about="short: examples and the best evidence; auto: that below a billion weights"
+    )
 
 
 @dataclass(frozen=True, slots=True)

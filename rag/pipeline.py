@@ -481,10 +481,15 @@ class Engine:
     def _draft(self, question: str, verdict: Verdict) -> Draft | None:
         if self.writer is None:
             return None
+        from rag.answering.brief import draft_brief, suits
         from rag.answering.written import draft_answer
 
-        section = self.config.writer if self.config.answerer == "writer" else self.config.endpoint
-        return draft_answer(question, verdict, writer=self.writer, max_tokens=section.max_tokens)
+        own = self.config.answerer == "writer"
+        section = self.config.writer if own else self.config.endpoint
+        prompt = self.config.writer.prompt if own else "long"
+        short = prompt == "short" or (prompt == "auto" and suits(self.writer))
+        draft = draft_brief if short else draft_answer
+        return draft(question, verdict, writer=self.writer, max_tokens=section.max_tokens)
 
     @cached_property
     def writer(self) -> TextWriter | None:

@@ -22,13 +22,16 @@ pytestmark = pytest.mark.skipif(
 class FakeWriter:
     name, model, revision, context_tokens = "writer", "fake", "1", 2048
 
-    def __init__(self, says):
+    def __init__(self, says, parameters=10**8):
         self.says = says
+        self.parameters = parameters
+        self.asked = []
 
     def count(self, text):
         return len(text.split())
 
-    def write(self, _messages, *, max_tokens):
+    def write(self, messages, *, max_tokens):
+        self.asked.append(messages)
         yield from self.says[: 10 * max_tokens]
 
 
@@ -45,8 +48,9 @@ def ask(tmp_path, monkeypatch, capsys, pytestconfig):
     assert main(["index", "-q"]) == 0
     capsys.readouterr()
 
-    def run(says, *arguments):
-        monkeypatch.setattr("rag.models.writer.load_writer", lambda *_, **__: FakeWriter(says))
+    def run(says, *arguments, writer=None):
+        made = writer or FakeWriter(says)
+        monkeypatch.setattr("rag.models.writer.load_writer", lambda *_, **__: made)
         code = main(["ask", QUESTION, "--json", *arguments])
         return code, json.loads(capsys.readouterr().out)
 
@@ -62,3 +66,13 @@ def test_what_the_articles_bear_out_is_the_answer(ask):
 def test_where_nothing_is_borne_out_the_answer_is_quoted(ask):
     _, record = ask(FALSE)
     assert (record["answerer"]["name"], record["citations"][0]["quote"]) == ("reader", TRUE)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "setting", "numbered"),
+    [(10**8, "auto", False), (10**10, "auto", True), (10**10, "short", False), (10**8, "long", True)],
+)
+def test_a_small_model_is_asked_briefly_unless_the_settings_say_otherwise(ask, parameters, setting, numbered):
+    writer = FakeWriter(TRUE, parameters)
+    ask(TRUE, "--set", f"writer.prompt={setting}", writer=writer)
+    assert (f"[1] “{TRUE}”" in writer.asked[0][-1].content) is numbered

@@ -41,6 +41,11 @@ class TextWriter(Protocol):
         """Return how many tokens prompt and answer may have together."""
         ...
 
+    @property
+    def parameters(self) -> int | None:
+        """Return how many weights the model has; None where nobody says."""
+        ...
+
     def count(self, text: str) -> int:
         """Return how many of the model's own tokens a text has."""
         ...

@@ -119,6 +119,11 @@ class EndpointWriter:
         """Return where the model is: a server does not tell which weights it holds."""
         return str(self.address)
 
+    @property
+    def parameters(self) -> None:
+        """Return None: a server does not tell how many weights its model has."""
+        return
+
     def count(self, text: str) -> int:
         """Return at most how many tokens a text has; a server does not tell, so characters are counted, generously."""
         wide = sum(not character.isascii() for character in text)

@@ -44,6 +44,11 @@ class Writer:
         longest = getattr(self._model.config, "max_position_embeddings", None) or _LONGEST_CONTEXT
         return min(int(longest), _LONGEST_CONTEXT)
 
+    @cached_property
+    def parameters(self) -> int:
+        """Return how many weights the model has."""
+        return sum(weights.numel() for weights in self._model.parameters())
+
     def count(self, text: str) -> int:
         """Return how many tokens a text has, once what the model would obey is taken apart."""
         return len(self._ids(self.neutral(text)))
