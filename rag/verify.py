@@ -275,7 +275,7 @@ def _citation_problems(citation: Mapping[str, object], texts: _Texts) -> Iterato
     if article is None:
         yield f"article missing: the index holds no {article_id}"
         return
-    if not 0 <= start < end or article.text[start:end] != quote:
+    if not 0 <= start < end <= len(article.text) or article.text[start:end] != quote:
         there = _moved(article.text, quote, near=start)
         yield f"quote changed: {there} of {article_id} as indexed, not at {start}:{end}"
     elif citation["line"] != article.line_of(start):

@@ -1,6 +1,8 @@
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from rag import answer_files, formats
 from rag.batch import answer_questions
@@ -110,6 +112,26 @@ def test_one_character_of_any_quote_or_one_offset_changed_fails(verify, honest):
                 assert not found.holds, change
                 assert {(f.line, f.id) for f in found.failures} == {(place + 1, record["id"])}
                 assert citation["marker"] in {failure.marker for failure in found.failures}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_is_changed_in_a_citation_is_found_in_its_line(verify, honest, data):
+    place = data.draw(st.sampled_from([i for i, record in enumerate(honest) if record["citations"]]))
+    citations = [*honest[place]["citations"]]
+    number = data.draw(st.integers(0, len(citations) - 1))
+    citation = citations[number]
+    field = data.draw(st.sampled_from(["quote", "start", "end"]))
+    if field == "quote":
+        at = data.draw(st.integers(0, len(citation["quote"]) - 1))
+        other = data.draw(st.characters(exclude_categories=["Cs"]).filter(lambda c: c != citation["quote"][at]))
+        changed_to = citation["quote"][:at] + other + citation["quote"][at + 1 :]
+    else:
+        changed_to = citation[field] + data.draw(st.integers(-99, 99).filter(bool))
+    citations[number] = citation | {field: changed_to}
+    found = verify([*honest[:place], honest[place] | {"citations": citations}, *honest[place + 1 :]])
+    assert {(failure.line, failure.id) for failure in found.failures} == {(place + 1, honest[place]["id"])}
+    assert citation["marker"] in {failure.marker for failure in found.failures}
 
 
 @pytest.mark.parametrize(
