@@ -15,12 +15,13 @@ Kind: TypeAlias = Literal["jsonl", "csv"]
 # The order of columns is part of the contract: new ones come last.
 COLUMNS: Final = (
     "id", "question", "answered", "answer", "short_answer", "confidence", "reason", "citations", "error", "claims",
-    "passages", "answerer", "index", "settings", "timings_ms", "schema",
+    "passages", "answerer", "index", "settings", "timings_ms", "schema", "dropped", "quoted_because", "unsupported",
 )  # fmt: skip
 _TEXTS: Final = frozenset(
-    {"id", "question", "answer", "short_answer", "reason", "index", "settings", "schema"}
+    {"id", "question", "answer", "short_answer", "reason", "index", "settings", "schema", "quoted_because"}
 )  # the other columns hold JSON
 _NULL_IS_EMPTY: Final = frozenset({"id", "short_answer", "reason"})
+_NOT_ALWAYS: Final = frozenset({"error", "dropped", "quoted_because", "unsupported"})  # an empty cell: there is none
 
 
 def head(kind: Kind) -> bytes:
@@ -88,7 +89,7 @@ def _from_csv(text: str) -> dict[str, object]:
     cells = dict(zip(COLUMNS, rows[0], strict=True))
     # Of a failed question an empty cell stands for nothing at all: its record has no answer.
     failed = bool(cells["error"])
-    names = [name for name in COLUMNS if cells[name] or name == "question" or (not failed and name != "error")]
+    names = [name for name in COLUMNS if cells[name] or name == "question" or not (failed or name in _NOT_ALWAYS)]
     return {name: _value(name, cells[name]) for name in names}
 
 

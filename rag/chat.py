@@ -16,7 +16,7 @@ from rag.answer_files import to_line
 from rag.answering.conversation import Turn, Understood, understand
 from rag.errors import AnswersError, QuestionError, RagError
 from rag.index import ArticleFilter
-from rag.pipeline import Asked, Engine, Found, Slice, checked_filter
+from rag.pipeline import Asked, Engine, Found, Slice, Tell, checked_filter
 from rag.records import Answer
 from rag.render import answer_record, error_text, escape
 
@@ -58,20 +58,31 @@ class Conversation:
         """Return what a question means after the turns before it."""
         return understand(question, self._turns)
 
-    def ask(self, question: str, understood: Understood) -> Asked:
+    def ask(
+        self,
+        question: str,
+        understood: Understood,
+        *,
+        note: Callable[[str], object] = lambda _meant: None,
+        tell: Tell | None = None,
+    ) -> Asked:
         """Return the answer to a question that was understood so, and remember both.
 
-        A question that may as well stand alone is asked both ways; the more confident answer is given, the one to the
-        question as it was typed if they are alike.
+        A question that may as well stand alone is looked up both ways; the more confident answer is given, the one to
+        the question as it was typed if they are alike. `note` is given what it was taken for, if that is not what was
+        typed, before `tell` is given the first claim that a model writes.
         """
-        asked = self.engine.ask(understood.question, query=understood.query, wanted=self.wanted)
+        begun = self.engine.begin(understood.question, query=understood.query, wanted=self.wanted)
         leans = understood.question != question
         if leans and not understood.sure:
-            plain = self.engine.ask(question, wanted=self.wanted)
-            if plain.answer.confidence >= asked.answer.confidence:
-                asked, leans = plain, False
+            plain = self.engine.begin(question, wanted=self.wanted)
+            if plain.asked.answer.confidence >= begun.asked.answer.confidence:
+                begun, leans = plain, False
         number = str(len(self.answers) + 1)
         meant = understood.question if leans else None
+        if meant is not None:
+            note(meant)
+        asked = self.engine.finish(begun, self.engine.write(begun), tell=tell)
         asked = replace(asked, answer=replace(asked.answer, id=number, question=question, understood=meant))
         self.answers.append(asked.answer)
         self.last = asked
@@ -88,7 +99,10 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Showing:
-    """How a conversation is shown: results as text, `emit` for data, `tell` beside it, `note` if it may be left out."""
+    """How a conversation is shown: results as text, `emit` for data, `tell` beside it, `note` if it may be left out.
+
+    `claim` is given each claim that a model writes before the answer is, and `break_off` ends these where none comes.
+    """
 
     answer: Callable[[Asked], str]
     found: Callable[[Found], str]
@@ -97,6 +111,8 @@ class Showing:
     emit: Callable[[str], object]
     tell: Callable[[str], object]
     note: Callable[[str], object]
+    claim: Tell = lambda _passed: None
+    break_off: Callable[[], object] = lambda: None
 
 
 class Talk:
@@ -141,10 +157,15 @@ class Talk:
 
     def _ask(self, question: str) -> None:
         understood = self._conversation.understand(question)
-        asked = self._conversation.ask(question, understood)
-        if asked.answer.understood is not None:
-            self.showing.note(f"understood as: {escape(asked.answer.understood)}")
+        try:
+            asked = self._conversation.ask(question, understood, note=self._note, tell=self.showing.claim)
+        except BaseException:
+            self.showing.break_off()
+            raise
         self.showing.emit(self.showing.answer(asked))
+
+    def _note(self, meant: str) -> None:
+        self.showing.note(f"understood as: {escape(meant)}")
 
     def _obey(self, line: str) -> None:
         name, _, rest = line[1:].partition(" ")

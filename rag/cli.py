@@ -17,18 +17,20 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
 from rag.errors import ConfigError, QuestionError, RagError
 
 if TYPE_CHECKING:
+    from rag.answering.written import Passed
     from rag.chat import Showing
     from rag.config import Config
     from rag.formats import Style
     from rag.index import ArticleFilter
     from rag.pipeline import Reporting
+    from rag.render import Unfolding
 
 EXIT_FAILED, EXIT_USAGE, EXIT_NOT_ANSWERED, EXIT_ITEMS_FAILED, EXIT_CHECK_FAILED = 1, 2, 3, 4, 5
 EXIT_BUG, EXIT_INTERRUPTED = 70, 130
@@ -62,12 +64,16 @@ class Options:
         """Return the format, `--json` counted in."""
         return Format.JSON if self.json else self.format
 
-    def settings(self, *, k: int | None = None) -> "Config":
+    def settings(self, *, k: int | None = None, keep_unsupported: bool = False) -> "Config":
         """Return the settings with the flags on top."""
         from rag.config import load_config
 
         overrides = dict(_assignment(text) for text in self.set or [])
-        flagged = {"index": ("--index", self.index), "retrieval.k": ("-k", k)}
+        flagged = {
+            "index": ("--index", self.index),
+            "retrieval.k": ("-k", k),
+            "answer.keep_unsupported": ("--keep-unsupported", "true" if keep_unsupported else None),
+        }
         given = {key: (flag, str(value)) for key, (flag, value) in flagged.items() if value is not None}
         overrides |= {key: text for key, (_, text) in given.items()}
         file = self.config or (Path(os.environ["RAG_CONFIG"]) if os.environ.get("RAG_CONFIG") else None)
@@ -98,6 +104,9 @@ Until = Annotated[
 ]
 Source = Annotated[str | None, typer.Option("--source", metavar="NAME", help="Only articles from this source.")]
 Language = Annotated[str | None, typer.Option("--language", metavar="CODE", help="Only articles in this language.")]
+KeepUnsupported = Annotated[
+    bool, typer.Option("--keep-unsupported", help="Show, marked, what a model wrote that no article bears out.")
+]
 
 app = typer.Typer(
     name="rag",
@@ -223,6 +232,7 @@ def ask(
     until: Until = None,
     source: Source = None,
     language: Language = None,
+    keep_unsupported: KeepUnsupported = False,
 ) -> None:
     """Answer a question in the articles' own words, cited.
 
@@ -230,11 +240,11 @@ def ask(
     """
     from rag import formats, pipeline
 
-    settings = options.settings(k=k)
+    settings = options.settings(k=k, keep_unsupported=keep_unsupported)
     wanted = _filter(since, until, source, language)
-    with options.reporting() as reporting:
-        asked = pipeline.ask(settings, _question(question), wanted=wanted, reporting=reporting)
-    _write(options, formats.answer(asked, style=_style(options)))
+    with options.reporting() as reporting, _Unfolded(options) as claims:
+        asked = pipeline.ask(settings, _question(question), wanted=wanted, reporting=reporting, tell=claims.show)
+        _write(options, formats.answer(asked, style=_style(options), unfolded=claims.end()))
     if not asked.answer.answered:
         raise typer.Exit(EXIT_NOT_ANSWERED)
 
@@ -247,6 +257,7 @@ def chat(
     until: Until = None,
     source: Source = None,
     language: Language = None,
+    keep_unsupported: KeepUnsupported = False,
 ) -> None:
     """Answer question after question; follow-ups are understood.
 
@@ -255,11 +266,11 @@ def chat(
     from rag.chat import Conversation, Left, Talk, converse
     from rag.pipeline import Engine
 
-    settings, wanted = options.settings(k=k), _filter(since, until, source, language)
+    settings, wanted = options.settings(k=k, keep_unsupported=keep_unsupported), _filter(since, until, source, language)
     # Ctrl-C only drops a turn here, so SIGTERM must do more than that.
     with options.reporting() as reporting, Engine(settings, reporting=reporting) as engine, _on_termination(_leave):
         engine.ready()
-        talk = Talk(Conversation(engine, wanted=wanted), _showing(options, reporting.notify))
+        talk = Talk(Conversation(engine, wanted=wanted), _showing(options, _Unfolded(options), reporting.notify))
         try:
             converse(talk, read=_line_reader(reporting.notify))
         except Left as left:
@@ -347,6 +358,7 @@ def batch(
     until: Until = None,
     source: Source = None,
     language: Language = None,
+    keep_unsupported: KeepUnsupported = False,
     jobs: Annotated[int, typer.Option("--jobs", min=1, max=64, help="Answers that an endpoint writes at once.")] = 1,
 ) -> None:
     """Answer a set of questions, one record each.
@@ -357,7 +369,7 @@ def batch(
     from rag.batch import answer_questions
     from rag.pipeline import Engine
 
-    settings, wanted = options.settings(k=k), _filter(since, until, source, language)
+    settings, wanted = options.settings(k=k, keep_unsupported=keep_unsupported), _filter(since, until, source, language)
     with options.reporting() as reporting, Engine(settings, reporting=reporting) as engine:
         report = answer_questions(engine, questions, output=options.output, wanted=wanted, emit=_emit, jobs=jobs)
     if report.failed:
@@ -673,19 +685,53 @@ def _line_reader(notify: Callable[[str], None]) -> Callable[[], str]:
     return read
 
 
-def _showing(options: Options, note: Callable[[str], None]) -> "Showing":
+class _Unfolded:
+    """Shows an answer's claims on a terminal as each of them has passed its check, and nothing anywhere else."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._text: Unfolding | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.break_off()
+
+    def show(self, passed: "Passed") -> None:
+        """Print a claim behind those of the same answer."""
+        from rag import formats
+
+        self._text = self._text or formats.unfolding(style=_style(self._options))
+        if self._text is not None:
+            _emit(self._text.add(passed.claim, passed.citations, voices=not passed.alone))
+
+    def end(self) -> bool:
+        """Tell whether claims were shown; the next one begins an answer."""
+        begun, self._text = self._text is not None, None
+        return begun
+
+    def break_off(self) -> None:
+        """End the line of claims behind which nothing comes."""
+        if self.end():
+            typer.echo()
+
+
+def _showing(options: Options, claims: _Unfolded, note: Callable[[str], None]) -> "Showing":
     from rag import formats
     from rag.chat import Showing
 
     style, apart = _style(options), "" if options.written_as is Format.JSON else "\n"
     return Showing(
-        answer=lambda asked: formats.answer(asked, style=style) + apart,
+        answer=lambda asked: formats.answer(asked, style=style, unfolded=claims.end()) + apart,
         found=lambda found: formats.search(found, explain=False, style=style) + apart,
         explained=lambda found: formats.search(found, explain=True, style=style) + apart,
         piece=lambda piece: formats.piece(piece, style=style) + apart,
         emit=_appending(options),
         tell=lambda text: typer.echo(text, err=True),
         note=note,
+        claim=claims.show,
+        break_off=claims.break_off,
     )
 
 

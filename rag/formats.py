@@ -36,8 +36,8 @@ class Style:
     terminal: bool
 
 
-def answer(asked: Asked, *, style: Style) -> str:
-    """Return an answer."""
+def answer(asked: Asked, *, style: Style, unfolded: bool = False) -> str:
+    """Return an answer; of one that was `unfolded` before, what goes on behind it."""
     given: Answer = asked.answer
     if style.format == _JSON:
         return render.to_json(render.answer_record(given))
@@ -48,9 +48,17 @@ def answer(asked: Asked, *, style: Style) -> str:
         width=style.width,
         color=style.color,
         links=style.color and style.terminal,
+        unfolded=unfolded,
         excerpts=asked.texts,
         articles=asked.articles,
     )
+
+
+def unfolding(*, style: Style) -> render.Unfolding | None:
+    """Return what shows an answer's claims one by one; None where an answer is printed as a whole."""
+    if style.format in {_JSON, _MARKDOWN} or not style.terminal:
+        return None
+    return render.Unfolding(width=style.width, color=style.color)
 
 
 def search(found: Found, *, explain: bool, style: Style) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from rag.answering import Checker, Judge, Verdict
     from rag.answering.writing import TextWriter
-    from rag.answering.written import Draft
+    from rag.answering.written import Draft, Passed
     from rag.config import Config
     from rag.doctor import Examination
     from rag.index import Index, Manifest
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from rag.verify import Verification
 
 Notify = Callable[[str], None]
+Tell = Callable[["Passed"], object]
 
 # These change no answer beside what the index's content hash tells.
 _WITHOUT_EFFECT = frozenset(
@@ -185,13 +186,20 @@ def doctor(config: Config) -> Examination:
     )
 
 
-def ask(config: Config, question: str, *, wanted: ArticleFilter | None = None, reporting: Reporting = SILENT) -> Asked:
-    """Return a cited answer.
+def ask(
+    config: Config,
+    question: str,
+    *,
+    wanted: ArticleFilter | None = None,
+    reporting: Reporting = SILENT,
+    tell: Tell | None = None,
+) -> Asked:
+    """Return a cited answer; `tell` is given each claim that a model writes as soon as it has passed the check.
 
     Builds the index first where there is none.
     """
     with Engine(config, reporting=reporting) as engine:
-        return engine.ask(question, wanted=wanted)
+        return engine.ask(question, wanted=wanted, tell=tell)
 
 
 def search(
@@ -406,10 +414,17 @@ class Engine:
         articles = {hit.passage.article: self.index.store.article(hit.passage.article) for hit in ranking.hits}
         return Found(query, ranking, articles, self.index.manifest.content)
 
-    def ask(self, question: str, *, query: str | None = None, wanted: ArticleFilter | None = None) -> Asked:
+    def ask(
+        self,
+        question: str,
+        *,
+        query: str | None = None,
+        wanted: ArticleFilter | None = None,
+        tell: Tell | None = None,
+    ) -> Asked:
         """Return a cited answer; passages are looked for with `query`, if that is not the question itself."""
         begun = self.begin(question, query=query, wanted=wanted)
-        return self.finish(begun, self.write(begun))
+        return self.finish(begun, self.write(begun), tell=tell)
 
     def begin(self, question: str, *, query: str | None = None, wanted: ArticleFilter | None = None) -> Begun:
         """Return all of an answer but what a model is to write of it."""
@@ -452,20 +467,30 @@ class Engine:
     def write(self, begun: Begun) -> Iterator[str]:
         """Yield what the model writes, if one is to; may run in another thread than the rest."""
         if begun.draft is not None and self.writer is not None:
-            yield from self.writer.write(begun.draft.messages, max_tokens=begun.draft.max_tokens)
+            from rag.answering.claims import until_it_repeats
 
-    def finish(self, begun: Begun, pieces: Iterable[str]) -> Asked:
+            pieces = self.writer.write(begun.draft.messages, max_tokens=begun.draft.max_tokens)
+            yield from until_it_repeats(pieces)
+
+    def finish(self, begun: Begun, pieces: Iterable[str], *, tell: Tell | None = None) -> Asked:
         """Return the answer with what a model wrote, as far as the articles bear it out; else the quoting one."""
         if begun.draft is None or self.writer is None:
             return begun.asked
         from rag.answering.written import check_answer
 
         quoted = begun.asked.answer
-        written = check_answer(begun.draft, pieces, checker=self._checker)
+        written = check_answer(
+            begun.draft,
+            pieces,
+            checker=self._checker,
+            answers=self._relevance(quoted.question, begun.draft),
+            tell=tell or (lambda _passed: None),
+        )
         total = (time.perf_counter() - begun.started) * 1000
         answer = replace(
             quoted,
             dropped=written.dropped,
+            quoted_because=written.fallback,
             timings_ms={**quoted.timings_ms, "total": total, "answer": total - quoted.timings_ms["retrieve"]},
         )
         if written.claims:
@@ -476,7 +501,19 @@ class Engine:
                 citations=written.citations,
                 answerer=Answerer(self.writer.name, self.writer.model, self.writer.revision),
             )
+        if self.config.answer.keep_unsupported:
+            # A quote says what it says, whatever became of a model that said the same.
+            said = {claim.text for claim in answer.claims}
+            answer = replace(answer, unsupported=tuple(one for one in written.unsupported if one.text not in said))
         return replace(begun.asked, answer=answer)
+
+    def _relevance(self, question: str, draft: Draft) -> Callable[[str], bool]:
+        from rag.answering.relevance import Relevance
+
+        if self._reader is None:
+            return lambda _claim: True
+        best = max(draft.evidence, key=lambda finding: finding.score)
+        return Relevance(self._reader, question, quoted=best.text)
 
     def _draft(self, question: str, verdict: Verdict) -> Draft | None:
         if self.writer is None:

@@ -139,6 +139,15 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsupported:
+    """A sentence of a model's text that is no part of the answer, why it is none, and how well it is supported."""
+
+    text: str
+    reason: str
+    support: float
+
+
+@dataclass(frozen=True, slots=True)
 class Answerer:
     """What wrote an answer: its kind, and the model with its revision."""
 
@@ -151,8 +160,9 @@ class Answerer:
 class Answer:
     """A cited answer, or an honest "the articles do not say"; the laws of the record are checked when it is made.
 
-    `understood` is what the question was taken for after those before it, where that is not what was typed; `dropped`
-    how many claims of a model's text the articles did not support, where one wrote.
+    `understood` is what the question was taken for after those before it, where that is not what was typed. Where a
+    model wrote, `dropped` is how many of its claims are no part of the answer, `quoted_because` why quotes stand in
+    the place of its text, if they do, and `unsupported` are those claims, if they were to be kept.
     """
 
     question: str
@@ -169,6 +179,8 @@ class Answer:
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     understood: str | None = None
     dropped: int | None = None
+    quoted_because: str | None = None
+    unsupported: tuple[Unsupported, ...] | None = None
 
     def __post_init__(self) -> None:
         markers = [citation.marker for citation in self.citations]
@@ -178,6 +190,8 @@ class Answer:
             raise ValueError("every citation belongs to a claim, and every claim's marker to a citation")
         if self.answered == (self.reason is not None):
             raise ValueError("an answer without claims says why, and only such an answer does")
+        if {claim.text for claim in self.claims} & {one.text for one in self.unsupported or ()}:
+            raise ValueError("a sentence is a claim of the answer or is unsupported, not both")
 
     @property
     def answered(self) -> bool:

@@ -18,6 +18,7 @@ from rag.errors import RagError
 from rag.records import Answer, Citation, Claim, Hit
 
 NO_ANSWER = "The articles do not say."
+UNSUPPORTED = "[unsupported]"
 EXCERPT_CHARACTERS = 160
 HIT_CHARACTERS = 320
 DECIMALS = 6
@@ -113,7 +114,17 @@ def to_json(data: Mapping[str, object] | Sequence[object], *, indent: int | None
 
 def answer_record(answer: Answer) -> dict[str, object]:
     """Return an answer as `rag ask --json` prints it; what not every answer has, only where it has it."""
-    told = {"understood": answer.understood, "dropped": answer.dropped}
+    told = {
+        "understood": answer.understood,
+        "dropped": answer.dropped,
+        "quoted_because": answer.quoted_because,
+        "unsupported": None
+        if answer.unsupported is None
+        else [
+            {"text": one.text, "reason": one.reason, "support": round(one.support, DECIMALS)}
+            for one in answer.unsupported
+        ],
+    }
     return {**_answer_record(answer), **{name: value for name, value in told.items() if value is not None}}
 
 
@@ -300,18 +311,20 @@ def answer_text(
     width: int,
     color: bool,
     links: bool = False,
+    unfolded: bool = False,
     excerpts: Mapping[str, str] = MappingProxyType({}),
     articles: Mapping[str, Described] = MappingProxyType({}),
 ) -> str:
     """Return an answer for a terminal: the answer, then its sources; of a declined one why, and the nearest passages.
 
     `excerpts` has the texts of passages by passage id, `articles` what is known of articles by article id; both are
-    only used to show the nearest passages. With `links`, paths are hyperlinks (OSC 8), and only with `color`.
+    only used to show the nearest passages. With `links`, paths are hyperlinks (OSC 8), and only with `color`. What was
+    `unfolded`, claim by claim, is left out; what is returned then goes on behind it.
     """
     if not answer.answered:
         return _declined_text(answer, width=width, color=color, excerpts=excerpts, articles=articles)
-    lines: list[str] = []
-    for speaker, paragraph in _voices(answer):
+    lines: list[str] = [""] if unfolded else []
+    for speaker, paragraph in () if unfolded else _voices(answer):
         label = [Piece(f"{speaker}: ", DIM)] if speaker else []
         lines += [*([""] if lines and speaker else [])]
         lines += wrap([*label, *_marked(paragraph, answer)], width=width, color=color)
@@ -326,8 +339,45 @@ def answer_text(
             Piece(f"{_name(citation.path)}:{citation.line}", DIM, _link(citation.path) if links else "", name=True),
         ]
         lines += wrap(pieces, width=width, indent=len(marker) + 1, color=color)
-    lines += ["", *wrap([Piece(f"confidence {answer.confidence:.2f}", DIM)], width=width, color=color)]
+    for one in answer.unsupported or ():
+        pieces = [Piece(f"{UNSUPPORTED} ", BOLD), Piece(_line(one.text)), Piece(f" — {_line(one.reason)}", DIM)]
+        lines += ["", *wrap(pieces, width=width, color=color)]
+    last = [f"confidence {answer.confidence:.2f}"]
+    last += [f"quoted: {_line(answer.quoted_because)}"] if answer.quoted_because is not None else []
+    lines += ["", *(line for text in last for line in wrap([Piece(text, DIM)], width=width, color=color))]
     return "\n".join(lines)
+
+
+class Unfolding:
+    """An answer's claims as text for a terminal, one after another, each going on where the one before ended.
+
+    With `voices`, each article's claims are a paragraph of their own under its source. Of an answer whose claims come
+    article by article, it is the text that `answer_text` begins with.
+    """
+
+    def __init__(self, *, width: int, color: bool) -> None:
+        self._width = width
+        self._color = color
+        self._article: str | None = None
+        self._pieces: list[Piece] = []
+        self._shown = ""
+
+    def add(self, claim: Claim, citations: Sequence[Citation], *, voices: bool) -> str:
+        """Return what is to be printed behind all that was returned so far."""
+        first, apart = citations[0], ""
+        if voices and first.article != self._article:
+            apart = "\n\n" if self._shown else ""
+            speaker = _described(first.source or first.title, first.published)
+            self._article, self._pieces, self._shown = first.article, [Piece(f"{speaker}: ", DIM)], ""
+        markers = "".join(f"[{marker}]" for marker in claim.citations)
+        said = [Piece(f"{_line(claim.text)} "), Piece(markers, CYAN), Piece(" ")]
+        self._pieces += said
+        text = "\n".join(wrap(self._pieces, width=self._width, color=self._color))
+        if not text.startswith(self._shown):  # what begins like a marker would go to the line before
+            apart, self._pieces, self._shown = "\n", said, ""
+            text = "\n".join(wrap(said, width=self._width, color=self._color))
+        new, self._shown = text[len(self._shown) :], text
+        return apart + new
 
 
 def _voices(answer: Answer) -> list[tuple[str, str]]:
@@ -469,7 +519,10 @@ def answer_markdown(
         for speaker, paragraph in _voices(answer)
         if paragraph.strip()
     ]
-    return "\n\n".join([*blocks, "**Sources**", *map(_citation_markdown, answer.citations)])
+    beside = [
+        f"**{markdown(UNSUPPORTED)}** {markdown(one.text)} — {markdown(one.reason)}" for one in answer.unsupported or ()
+    ]
+    return "\n\n".join([*blocks, "**Sources**", *map(_citation_markdown, answer.citations), *beside])
 
 
 def hits_markdown(hits: Sequence[Hit], *, texts: Mapping[str, str], articles: Mapping[str, Described]) -> str:

@@ -39,9 +39,11 @@ def server():
             if isinstance(said, int):
                 self.wfile.write(f"HTTP/1.1 {said} Told\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
                 return
-            event = json.dumps({"choices": [{"delta": {"content": said}, "finish_reason": "stop"}]})
-            head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
-            self.wfile.write(f"{head}data: {event}\n\ndata: [DONE]\n\n".encode())
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+            for piece in [said] if isinstance(said, str) else said:
+                event = json.dumps({"choices": [{"delta": {"content": piece}, "finish_reason": None}]})
+                self.wfile.write(f"data: {event}\n\n".encode())
+            self.wfile.write(b"data: [DONE]\n\n")
 
     running = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
     running.daemon_threads = True
@@ -96,6 +98,37 @@ def test_nothing_borne_out_is_answered_in_quotes(rag, server):
     record = json.loads(rag("ask", QUESTION, "--json")[1])
     assert record["answer"] == f"{TRUE} [1]"
     assert (record["dropped"], record["answerer"]["name"]) == (1, "reader")
+
+
+def test_a_claim_is_shown_while_the_server_still_writes(rag, server, monkeypatch):
+    shown = threading.Event()
+    printed = []
+    monkeypatch.setattr("rag.cli._emit", lambda text: (printed.append(text), shown.set()))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def says(_question):
+        yield f"{TRUE} [1] China "
+        yield "banned seafood from Japan." if shown.wait(30) else "never saw it."
+
+    server.says = says
+    code, out, _ = rag("ask", QUESTION)
+    assert (code, printed) == (0, [f"{TRUE} [1]", " China banned seafood from\nJapan. [1]"])
+    assert out.startswith("\n\nSources\n")
+
+
+def test_what_breaks_off_behind_a_claim_is_an_error_on_a_line_of_its_own(rag, server, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def says(_question):
+        yield f"{TRUE} [1] Japan "
+        raise ConnectionError
+
+    server.says = says
+    code, out, err = rag("ask", QUESTION)
+    assert (code, out) == (1, f"{TRUE} [1]\n")
+    assert "broke off in the middle" in err
 
 
 def test_a_declined_question_is_not_sent(rag, server):

@@ -3,11 +3,16 @@
 import importlib.util
 import json
 import os
+from pathlib import Path
 
 import pytest
 
+from rag import pipeline
+from rag.answer_files import from_line
 from rag.cli import main
+from rag.config import load_config
 from rag.models.reader import SHIPPED
+from rag.render import answer_record
 
 ARTICLE = "# Ban\n\nChina banned seafood from Japan in August 2023. Japan lodged a complaint in Tokyo.\n"
 QUESTION = "When did China ban seafood from Japan?"
@@ -48,13 +53,32 @@ def ask(tmp_path, monkeypatch, capsys, pytestconfig):
     assert main(["index", "-q"]) == 0
     capsys.readouterr()
 
-    def run(says, *arguments, writer=None):
+    def run(says, *arguments, writer=None, plain=False):
         made = writer or FakeWriter(says)
         monkeypatch.setattr("rag.models.writer.load_writer", lambda *_, **__: made)
-        code = main(["ask", QUESTION, "--json", *arguments])
-        return code, json.loads(capsys.readouterr().out)
+        code = main(["ask", QUESTION, *([] if plain else ["--json"]), *arguments])
+        out = capsys.readouterr().out
+        return code, out if plain else json.loads(out)
 
     return run
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Make standard output a terminal without colour, and collect what is printed, piece by piece."""
+    import sys
+
+    import rag.cli
+
+    def become():
+        printed = []
+        emit = rag.cli._emit
+        monkeypatch.setattr(rag.cli, "_emit", lambda text: (printed.append(text), emit(text)))
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+        monkeypatch.setenv("NO_COLOR", "1")
+        return printed
+
+    return become
 
 
 def test_what_the_articles_bear_out_is_the_answer(ask):
@@ -66,6 +90,83 @@ def test_what_the_articles_bear_out_is_the_answer(ask):
 def test_where_nothing_is_borne_out_the_answer_is_quoted(ask):
     _, record = ask(FALSE)
     assert (record["answerer"]["name"], record["citations"][0]["quote"]) == ("reader", TRUE)
+    assert record["quoted_because"] == "the articles bear out nothing that the model wrote"
+
+
+def test_what_is_left_out_is_in_the_record_only_where_it_is_to_be_kept(ask):
+    _, without = ask(f"{TRUE} {FALSE}")
+    _, record = ask(f"{TRUE} {FALSE}", "--keep-unsupported")
+    (left_out,) = record.pop("unsupported")
+    assert (left_out["text"], left_out["support"]) == (FALSE, 0.0)
+    assert {**record, "timings_ms": 0} == {**without, "timings_ms": 0}
+    assert FALSE not in json.dumps(record)
+
+
+def test_what_is_left_out_is_shown_marked_and_apart(ask):
+    _, text = ask(f"{TRUE} {FALSE}", "--keep-unsupported", plain=True)
+    assert text.startswith(f"{TRUE} [1]\n\nSources\n")
+    assert f"\n[unsupported] {FALSE} — " in text
+    _, text = ask(f"{TRUE} {FALSE}", "--keep-unsupported", "--format", "markdown", plain=True)
+    assert f"**\\[unsupported\\]** {FALSE} — " in text
+
+
+def test_what_a_writer_repeats_of_a_quote_is_not_called_unsupported(ask, monkeypatch):
+    monkeypatch.setattr("rag.answering.relevance.Relevance.__call__", lambda *_: False)
+    _, record = ask(TRUE, "--keep-unsupported")
+    assert (record["answerer"]["name"], record["unsupported"], record["dropped"]) == ("reader", [], 1)
+
+
+def test_on_a_terminal_a_claim_appears_when_it_has_passed_and_the_whole_is_the_same(ask, terminal):
+    said = f"{TRUE} [1] {FALSE} China banned seafood from Japan."
+    _, whole = ask(said, plain=True)
+    printed = terminal()
+    _, shown = ask(said, plain=True)
+    assert printed == [f"{TRUE} [1]", " China banned seafood from\nJapan. [1]"]
+    assert shown == whole
+    assert ask(said, "-o", "answer.txt", plain=True)[1] == ""
+    assert len(printed) == 2
+
+
+def test_on_a_terminal_quotes_appear_where_no_claim_passes(ask, terminal):
+    printed = terminal()
+    _, shown = ask(FALSE, plain=True)
+    assert printed == []
+    assert shown.startswith(f"{TRUE} [1]\n\nSources\n")
+    assert "quoted: the articles bear out nothing that the model wrote" in shown
+
+
+def test_the_record_does_not_depend_on_a_terminal(ask, terminal):
+    said = f"{TRUE} [1] {FALSE} China banned seafood from Japan."
+    piped = ask(said)[1]
+    printed = terminal()
+    assert {**ask(said)[1], "timings_ms": 0} == {**piped, "timings_ms": 0}
+    assert printed == []
+
+
+def test_the_record_does_not_depend_on_being_told_of_claims(ask):
+    said = f"{TRUE} [1] {FALSE} China banned seafood from Japan."
+    record = ask(said, "--keep-unsupported")[1]
+    told = []
+    config = load_config(
+        file=None, overrides={"answer.keep_unsupported": "true"}, environment=os.environ, cwd=Path.cwd()
+    )
+    answer = pipeline.ask(config, QUESTION, tell=told.append).answer
+    assert [passed.claim for passed in told] == list(answer.claims)
+    assert len(told) == 2
+    assert {**answer_record(answer), "timings_ms": 0} == {**record, "timings_ms": 0}
+
+
+def test_a_set_keeps_what_is_left_out_too(ask, capsys):
+    ask(FALSE)
+    Path("q.txt").write_text(QUESTION)
+    for name in ("a.jsonl", "a.csv"):
+        assert main(["batch", "q.txt", "-o", name, "--keep-unsupported", "-q"]) == 0
+        assert main(["verify", name]) == 0
+    capsys.readouterr()
+    plain = from_line(Path("a.jsonl").read_bytes(), kind="jsonl")
+    table = from_line(Path("a.csv").read_bytes().partition(b"\n")[2], kind="csv")
+    assert plain["unsupported"][0]["text"] == FALSE
+    assert {**table, "timings_ms": 0} == {**plain, "timings_ms": 0}
 
 
 @pytest.mark.parametrize(

@@ -234,7 +234,7 @@ def test_an_interruption_drops_the_turn_and_a_second_one_leaves(engine):
 def test_a_turn_that_is_interrupted_leaves_no_trace(engine, monkeypatch):
     conversation = Conversation(engine)
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "ask", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(engine, "finish", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         converse(Shown().talk(conversation), read=reader("When did China ban seafood?", EOFError))
     assert conversation.answers == []
     assert conversation.understand("Why?") == understand("Why?", [])
@@ -247,7 +247,7 @@ def test_a_turn_that_fails_is_told_and_counted(engine, monkeypatch):
     def broken(*_, **__):
         raise ModelBroken("the model is broken", hint="mend it")
 
-    monkeypatch.setattr(engine, "ask", broken)
+    monkeypatch.setattr(engine, "begin", broken)
     talk.take("Who met?")
     assert shown == ["error: the model is broken\nhint:  mend it"]
     assert talk.failed == 1
@@ -257,14 +257,22 @@ class Doubtful:
     """An engine that is surer of some wordings than of others."""
 
     def __init__(self, engine, confidence):
-        self.engine, self.confidence, self.asked = engine, confidence, []
+        self.engine, self.confidence, self.asked, self.finished = engine, confidence, [], []
 
-    def ask(self, question, **given):
+    def begin(self, question, **given):
         from dataclasses import replace
 
         self.asked.append(question)
-        asked = self.engine.ask(question, **given)
-        return replace(asked, answer=replace(asked.answer, confidence=self.confidence(question)))
+        begun = self.engine.begin(question, **given)
+        answer = replace(begun.asked.answer, confidence=self.confidence(question))
+        return replace(begun, asked=replace(begun.asked, answer=answer))
+
+    def write(self, begun):
+        return self.engine.write(begun)
+
+    def finish(self, begun, pieces, *, tell):
+        self.finished.append(begun.asked.answer.question)
+        return self.engine.finish(begun, pieces, tell=tell)
 
 
 @pytest.mark.parametrize(("plain", "whole", "taken"), [(0.4, 0.5, True), (0.5, 0.5, False), (0.6, 0.5, False)])
@@ -276,6 +284,7 @@ def test_of_two_meanings_the_more_confident_answer_is_given(engine, plain, whole
     assert doubtful.asked[1:] == ["How large is the fishing fleet? (When did China ban seafood?)",
                                   "How large is the fishing fleet?"]  # fmt: skip
     assert (asked.answer.understood is not None) == taken
+    assert len(doubtful.finished) == 2  # a model would have written but once for each
     assert asked.answer.question == "How large is the fishing fleet?"
 
 

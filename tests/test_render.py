@@ -479,3 +479,80 @@ def test_an_answer_in_markdown_has_its_sources_as_quotations():
 
 def test_an_address_is_not_linked():
     assert render.answer_markdown(cited("See http://x.org, www.x.org")).startswith(r"See http\://x.org, www\.x.org")
+
+
+# Claims, one by one
+
+
+def answered(*claims):
+    """Return an answer of claims (article, sentence), each citing the whole of a text of its own."""
+    citations, made = [], []
+    for marker, (name, said) in enumerate(claims, start=1):
+        source = article(said, id=name, source=name.upper())
+        passage = Passage(article=name, ordinal=0, start=0, end=len(said), sentences=())
+        citations.append(Citation.of(source, passage, Span(0, len(said)), marker=marker))
+        made.append(Claim(said, (marker,), 1.0))
+    return Answer(
+        question="Who?",
+        answer=" ".join(f"{claim.text} [{claim.citations[0]}]" for claim in made),
+        claims=tuple(made),
+        citations=tuple(citations),
+        hits=(),
+        confidence=0.5,
+        reason=None,
+        answerer=Answerer("writer", "model", "revision"),
+        index="hash",
+    )
+
+
+def unfolded(answer, *, width, color=False):
+    shown = render.Unfolding(width=width, color=color)
+    voices = len({citation.article for citation in answer.citations}) > 1
+    pieces = [shown.add(claim, (answer.citations[place],), voices=voices) for place, claim in enumerate(answer.claims)]
+    return pieces, "".join(pieces) + render.answer_text(answer, width=width, color=color, unfolded=True)
+
+
+@given(st.lists(prose.filter(str.strip), min_size=1, max_size=4), st.integers(20, 80), st.booleans())
+def test_claims_shown_one_by_one_make_the_text_of_the_whole(said, width, color):
+    answer = answered(*(("a", text) for text in said))
+    pieces, whole = unfolded(answer, width=width, color=color)
+    expected = render.answer_text(answer, width=width, color=color)
+    assert dangerous(re.sub(r"\x1b\[\d+m", "", whole)) == []
+    assert all(pieces)
+    if not any("[1]" in text for text in said):  # which is set like a marker, wherever it comes from
+        assert whole == expected
+
+
+def test_each_article_speaks_under_its_source_as_its_claims_come():
+    answer = answered(("a", "It fell."), ("a", "It rose."), ("b", "It did not."))
+    pieces, whole = unfolded(answer, width=80)
+    assert pieces == ["A, 2023-11-17: It fell. [1]", " It rose. [2]", "\n\nB, 2023-11-17: It did not. [3]"]
+    assert whole == render.answer_text(answer, width=80, color=False)
+
+
+def test_what_no_article_bears_out_stands_apart_and_marked():
+    from dataclasses import replace
+
+    from rag.records import Unsupported
+
+    answer = replace(
+        cited("It fell."), unsupported=(Unsupported("It \x1b[31mflew*.", "its words stand nowhere", 0.1),),
+        quoted_because="nothing is left",
+    )  # fmt: skip
+    text = render.answer_text(answer, width=80, color=False)
+    assert "\n\n[unsupported] It \\x1b[31mflew*. — its words stand nowhere\n\nconfidence 0.91\n" in text
+    assert text.endswith("quoted: nothing is left")
+    assert text.index("[unsupported]") > text.index("Sources")
+    assert "**\\[unsupported\\]** It \\\\x1b\\[31mflew\\*." in render.answer_markdown(answer)
+    record = render.answer_record(answer)
+    assert record["unsupported"] == [{"text": "It \x1b[31mflew*.", "reason": "its words stand nowhere", "support": 0.1}]
+    assert "flew" not in record["answer"] + json.dumps(record["claims"])
+
+
+def test_a_sentence_is_not_both_a_claim_and_unsupported():
+    from dataclasses import replace
+
+    from rag.records import Unsupported
+
+    with pytest.raises(ValueError, match="not both"):
+        replace(cited("It fell."), unsupported=(Unsupported("It fell.", "why", 0.1),))

@@ -7,6 +7,7 @@ similarity.py  the judge that compares meanings and words, where there is no rea
 claims.py      what a writer writes, cut into claims while it arrives
 checking.py    which claims the evidence supports, by a score and by the rules
 rules.py       the rules: figures, names, negation, direction, who did what to whom
+relevance.py   whether a claim that is borne out answers the question
 addressing.py  sentences that give orders to whoever reads them, and are no evidence
 figures.py     numbers and dates in one form, however they are written
 wording.py     the words of a claim beside those of its evidence

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from rag.sentences import split_sentences
@@ -115,6 +116,36 @@ class ClaimCutter:
 
 
 _LOOK_BACK = 200
+_LONGEST_PHRASE = 120
+_TURNS = 4
+_LEAST_ROUND = 60
+
+
+def until_it_repeats(pieces: Iterable[str]) -> Iterator[str]:
+    """Yield a text as far as it says something new: a model that goes round in circles would go on to its limit.
+
+    It ends with a sentence that was said before, or where it says the same few words again and again.
+    """
+    cutter = ClaimCutter()
+    said: set[str] = set()
+    tail = ""
+    for piece in pieces:
+        for place, character in enumerate(piece, start=1):
+            tail = (tail + character)[-_TURNS * _LONGEST_PHRASE :]
+            texts = [drafted.text.casefold() for drafted in cutter.feed(character)]
+            if said.intersection(texts) or _goes_round(tail):
+                yield piece[:place]
+                return
+            said.update(texts)
+        yield piece
+
+
+def _goes_round(tail: str) -> bool:
+    """Tell whether a text ends with a phrase of four times in a row, 60 characters of it at least."""
+    return any(
+        tail[-size:] == tail[-2 * size : -size] and tail.endswith(tail[-size:] * _TURNS)
+        for size in range(_LEAST_ROUND // _TURNS, min(_LONGEST_PHRASE, len(tail) // _TURNS) + 1)
+    )
 
 
 def _owner(place: int, starts: list[int]) -> int:

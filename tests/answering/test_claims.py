@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.answering.claims import ClaimCutter, Drafted
+from rag.answering.claims import ClaimCutter, Drafted, until_it_repeats
 
 
 def cut(*pieces):
@@ -80,3 +80,46 @@ def test_no_word_is_lost_but_markers_and_numbers_of_lists(text):
     plain = text.replace("- ", "")
     letters = [character for character in plain if character.isalpha()]
     assert [c for claim in cut(plain) for c in claim.text if c.isalpha()] == letters
+
+
+@pytest.mark.parametrize(
+    "circle",
+    [
+        "The ban was lifted. ",
+        "The ban was lifted, and then the ban was ",
+        "和平与发展，以及人民之间的交流与合作，",
+        "- It fell\n",
+    ],
+)
+def test_a_text_that_goes_round_is_left(circle):
+    def endless():
+        while True:
+            yield circle
+
+    said = "".join(until_it_repeats(endless()))
+    assert said.startswith(circle)
+    assert len(said) <= 6 * max(len(circle), 20)
+
+
+@given(
+    st.lists(st.sampled_from(["It fell. ", "It rose [1]. ", "Why? ", "a ", "\n", "他去了。", "No. 1 "]), max_size=12),
+    st.integers(1, 9),
+)
+def test_where_it_is_left_does_not_depend_on_the_pieces(words, size):
+    text = "".join(words)
+    whole = "".join(until_it_repeats([text]))
+    assert "".join(until_it_repeats(text[place : place + size] for place in range(0, len(text), size))) == whole
+    assert text.startswith(whole)
+    # Nothing new is lost up to there, and a text that says nothing twice is left whole.
+    claims = [claim.text.casefold() for claim in cut(text)]
+    assert [claim.text.casefold() for claim in cut(whole)][: len(set(claims))] == claims[: len(cut(whole))][
+        : len(set(claims))
+    ]
+    if len(set(claims)) == len(claims):
+        assert whole == text
+
+
+def test_no_more_is_asked_of_a_model_that_goes_round():
+    asked = iter(["It fell. ", "It fell. ", "It", " never", " ends."])
+    assert "".join(until_it_repeats(asked)) == "It fell. It fell. It"
+    assert next(asked) == " never"

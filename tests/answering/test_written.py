@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rag.answering import Checker, Finding, Reading, Verdict
 from rag.answering.written import check_answer, draft_answer
-from rag.records import Article, Hit, Passage, Span
+from rag.records import Article, Hit, Passage, Span, Unsupported
 
 SENTENCES = ("Beijing imposed a ban on seafood.", "Tokyo lodged a complaint.", "Exports fell by 8.4% in 2023.")
 
@@ -80,6 +80,55 @@ def test_an_answers_markers_and_citations_belong_together(pieces):
     used = {marker for claim in written.claims for marker in claim.citations}
     assert used == {citation.marker for citation in written.citations} == set(range(1, len(written.citations) + 1))
     assert {claim.text for claim in written.claims} <= set(SENTENCES)
+
+
+def test_what_is_left_out_is_kept_apart_with_its_reason():
+    written = check_answer(draft(*SENTENCES), [f"{SENTENCES[1]} Bananas were sold to Peru."], checker=CHECKER)
+    assert [claim.text for claim in written.claims] == [SENTENCES[1]]
+    assert written.unsupported == (Unsupported("Bananas were sold to Peru.", "no sentence has its words", 0.0),)
+
+
+def test_where_nothing_is_borne_out_the_reason_is_told():
+    written = check_answer(draft(*SENTENCES), ["Bananas were sold to Peru."], checker=CHECKER)
+    assert (written.claims, written.dropped) == ((), 1)
+    assert written.fallback == "the articles bear out nothing that the model wrote"
+
+
+def test_claims_that_do_not_answer_are_no_answer():
+    told = []
+    written = check_answer(
+        draft(*SENTENCES), [" ".join(SENTENCES)], checker=CHECKER, answers=lambda _claim: False, tell=told.append
+    )
+    assert (written.answer, written.claims, written.citations, told) == ("", (), (), [])
+    assert {one.reason for one in written.unsupported} == {"it does not answer the question"}
+    assert written.fallback == "nothing that the articles bear out of what the model wrote answers the question"
+
+
+def test_a_claim_is_told_before_the_next_piece_is_asked_for():
+    told = []
+
+    def pieces():
+        yield f"{SENTENCES[0]} [1] Tokyo "
+        assert [passed.claim.text for passed in told] == [SENTENCES[0]]
+        yield "lodged a complaint."
+
+    written = check_answer(draft(*SENTENCES), pieces(), checker=CHECKER, tell=told.append)
+    assert [passed.claim for passed in told] == list(written.claims)
+    assert [passed.citations for passed in told] == [(citation,) for citation in written.citations]
+
+
+@given(
+    st.lists(st.sampled_from([*SENTENCES, "It won.", "\n"]), max_size=6), st.sets(st.sampled_from(SENTENCES)),
+    st.integers(1, 40),
+)  # fmt: skip
+def test_what_is_told_is_the_answer_however_the_text_comes(said, answering, size):
+    text, told = " ".join(said), []
+    pieces = [text[place : place + size] for place in range(0, len(text), size)]
+    written = check_answer(draft(*SENTENCES), pieces, checker=CHECKER, answers=answering.__contains__, tell=told.append)
+    whole = check_answer(draft(*SENTENCES), [text], checker=CHECKER, answers=answering.__contains__)
+    assert written == whole
+    assert [passed.claim for passed in told] == list(written.claims)
+    assert bool(told) == bool(answering & set(said))
 
 
 def test_the_prompt_holds_the_best_sentences_that_the_context_has_room_for():
