@@ -99,7 +99,7 @@ def check_answer(
     """Return what of a model's text the evidence supports, claim by claim as it arrives.
 
     One of the claims has to answer the question, as `answers` judges, or none is left. From that one on, `tell` is
-    given each claim as soon as it has passed, those before it first.
+    given each claim as soon as it has passed, those before it first. A text is left where it says something again.
     """
     cutter = ClaimCutter()
     cited: list[Finding] = []
@@ -107,13 +107,14 @@ def check_answer(
     unsupported: list[Unsupported] = []
     seen: set[str] = set()
     alone = len({finding.reading.article.id for finding in draft.evidence}) == 1
-    answered, told = False, 0
+    answered, round_again, told = False, False, 0
 
     def take(drafted: Iterable[Drafted]) -> None:
-        nonlocal answered, told
+        nonlocal answered, told, round_again
         for claim in drafted:
-            if claim.text.casefold() in seen:  # small models go round in circles
-                continue
+            round_again = claim.text.casefold() in seen  # small models go round in circles
+            if round_again:
+                return
             seen.add(claim.text.casefold())
             checked = checker.check(claim.text, draft.evidence, hints=[hint - 1 for hint in claim.hints])
             if checked.reason is not None:
@@ -130,7 +131,10 @@ def check_answer(
 
     for piece in pieces:
         take(cutter.feed(piece))
-    take(cutter.close())
+        if round_again:
+            break
+    else:
+        take(cutter.close())
     if not answered:
         beside = [Unsupported(claim.text, "it does not answer the question", claim.support) for claim in claims]
         return Written("", (), (), (*unsupported, *beside), _OFF_TOPIC if claims else _UNSUPPORTED)

@@ -67,6 +67,11 @@ def test_what_is_said_twice_is_kept_once():
     assert (len(written.claims), written.dropped) == (1, 0)
 
 
+def test_a_text_is_left_where_it_says_something_again():
+    written = check_answer(draft(*SENTENCES), [f"{SENTENCES[1]} {SENTENCES[1]} {SENTENCES[0]}"], checker=CHECKER)
+    assert ([claim.text for claim in written.claims], written.dropped) == ([SENTENCES[1]], 0)
+
+
 def test_a_false_marker_is_no_proof():
     written = check_answer(draft(*SENTENCES), ["Exports fell by 8.4% in 2023. [1]"], checker=CHECKER)
     assert written.citations[0].quote == SENTENCES[2]
@@ -118,7 +123,8 @@ def test_a_claim_is_told_before_the_next_piece_is_asked_for():
 
 
 @given(
-    st.lists(st.sampled_from([*SENTENCES, "It won.", "\n"]), max_size=6), st.sets(st.sampled_from(SENTENCES)),
+    st.lists(st.sampled_from([*SENTENCES, "It won.", "\n"]), max_size=6, unique=True),
+    st.sets(st.sampled_from(SENTENCES)),
     st.integers(1, 40),
 )  # fmt: skip
 def test_what_is_told_is_the_answer_however_the_text_comes(said, answering, size):
