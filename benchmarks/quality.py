@@ -31,6 +31,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.parts import put_part
 from rag import __version__
 from rag.config import Config, load_config, value_text
 from rag.errors import RagError
@@ -136,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = report_text(measured.rows, skipped=skipped)
     print(text)
     if not options.dry_run:
-        REPORT.write_text(text, encoding="utf-8")
+        put_part(REPORT, text)
     return 0
 
 
