@@ -46,6 +46,7 @@ ONLY_IN = {
     "matplotlib": {"evaluation.charts"},
     "onnx": {"models"},
     "onnxruntime": {"models.runtime"},
+    "peft": set(),  # of training/ alone
     "pypdfium2": {"articles"},
     "rich": {"progress", "render"},
     "safetensors": {"models"},

@@ -1,0 +1,98 @@
+"""Examples for the writer are statements that their sentences bear out, and training lowers the loss on them."""
+
+import importlib.util
+import random
+
+import pytest
+
+from training import writer as recipe
+
+PASSAGES = {
+    7: "The old bridge was designed by Ada Brandt. It opened in Lorn in 1999. The ferry sank.",
+    8: "Ada Brandt designed the Lorn bridge in 1999. Nobody was hurt when the ferry sank.",
+}
+
+
+def row(question, answer, passage):
+    answers = [{"start": PASSAGES[passage].index(answer), "text": answer}]
+    known = {"src": "squad2_train_rebuilt", "answerable": True, "passage_id": passage}
+    return {**known, "question": question, "answers": answers}
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "said"),
+    [
+        ("who designed the lorn bridge in 1999?", "Ada Brandt", "Ada Brandt designed the Lorn bridge in 1999."),
+        ("what opened in lorn?", "the bridge", "The bridge opened in Lorn."),
+        ("what was the name of the bridge?", "Lorn", None),
+        ("what did ada brandt design?", "the bridge", None),
+        ("when was the bridge opened?", "1999", None),
+        ("which bridge opened in lorn?", "the old one", None),
+    ],
+)
+def test_a_question_about_the_subject_becomes_a_statement(question, answer, said):
+    assert recipe.state(question, answer, "In 1999 Ada Brandt designed the Lorn bridge.") == said
+
+
+def test_an_example_is_borne_out_by_its_sentences_or_declines():
+    rows = [row("who designed the lorn bridge in 1999?", "Ada Brandt", 8)] * 40
+    found = list(recipe.examples(rows, PASSAGES, rng=random.Random(1)))
+    answered = [example for example in found if example.answer != recipe.DECLINING]
+    assert {example.answer for example in answered} == {"Ada Brandt designed the Lorn bridge in 1999."}
+    assert all(PASSAGES[8].partition(". ")[0] + "." in example.evidence for example in answered)
+    declined = [example for example in found if example.answer == recipe.DECLINING]
+    assert declined
+    assert all(example.evidence == ("Nobody was hurt when the ferry sank.",) for example in declined)
+
+
+def test_a_statement_that_its_sentence_does_not_bear_out_is_no_example():
+    wrong = row("who designed the lorn bridge in 2003?", "Ada Brandt", 8)
+    found = list(recipe.examples([wrong] * 40, PASSAGES, rng=random.Random(1)))
+    assert {example.answer for example in found} == {recipe.DECLINING}
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    plain = Tokenizer(models.BPE({letter: number for number, letter in enumerate(letters)}, []))
+    plain.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    plain.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=plain, eos_token="<end>")  # noqa: S106
+    torch.manual_seed(5)
+    size = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = LlamaConfig(vocab_size=len(tokenizer), num_key_value_heads=4, max_position_embeddings=4096, **size)
+    return LlamaForCausalLM(config), tokenizer
+
+
+def test_the_loss_is_taken_over_the_answer_alone():
+    pytest.importorskip("torch")
+    ids, mask, labels = recipe.padded([recipe.Encoded((5, 6, 7, 8), 2), recipe.Encoded((5, 9), 1)], filler=0)
+    assert ids.tolist() == [[5, 6, 7, 8], [5, 9, 0, 0]]
+    assert mask.tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
+    assert labels.tolist() == [[-100, -100, 7, 8], [-100, 9, -100, -100]]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason="peft is not installed")
+@pytest.mark.filterwarnings("ignore")
+def test_training_lowers_the_loss_and_leaves_the_models_own_weights(tiny, monkeypatch, tmp_path):
+    from rag.models.writer import Writer
+
+    causal, tokenizer = tiny
+    monkeypatch.setattr(recipe, "LONGEST", 4000)
+    monkeypatch.setattr(recipe, "BATCH", 2)
+    monkeypatch.setattr(recipe, "RATE", 0.02)
+    example = recipe.Example("who designed it?", ("Ada Brandt designed it.",), "Ada Brandt designed it.")
+    asked = Writer(causal, tokenizer, about="tiny", revision="")
+    encoded = recipe.encode(example, asked, tokenizer)
+    assert tokenizer.decode(encoded.ids[encoded.start :]) == "Ada Brandt designed it.<end>"
+    before = causal.model.layers[0].self_attn.q_proj.weight.detach().clone()
+    model, losses, speed = recipe.fine_tune(causal, [encoded], seconds=60, steps=12)
+    assert losses[-1] < losses[0]
+    assert speed > 0
+    assert (causal.model.layers[0].self_attn.q_proj.base_layer.weight == before).all()
+    model.save_pretrained(tmp_path)
+    assert (tmp_path / "adapter_model.safetensors").stat().st_size < 12_000_000
