@@ -102,11 +102,12 @@ def find_best_span(
 
 
 def read_pairs(
-    scorer: Scorer, *, tokenizer: Tokenizer, pairs: Sequence[Pair], max_tokens: int = 256, max_batch_tokens: int = 4096
+    scorer: Scorer, *, tokenizer: Tokenizer, pairs: Sequence[Pair], max_tokens: int = 256, max_batch_tokens: int = 1
 ) -> list[Reading]:
     """Return a reading for each pair, in order. A passage is cut at `max_tokens` tokens in all, never the question.
 
-    Questions are lower-cased, as in training. Pairs are batched by length.
+    Questions are lower-cased, as in training. Pairs are batched by length, up to
+    `max_batch_tokens`; by default each is read by itself, as the reader reads.
     """
     questions = [encoding.ids[:64] for encoding in tokenizer.encode_batch(
         [pair.question.lower() for pair in pairs], add_special_tokens=False

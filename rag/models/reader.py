@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import ModelBroken, ModelMissing
-from rag.models.runtime import Ahead, Session, open_session
+from rag.models.runtime import Ahead, Session, open_session, side_by_side, usable_cores
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -31,7 +31,6 @@ SHIPPED = Path(__file__).parent / "weights" / "reader"
 _QUESTION_TOKENS = 64
 _SPAN_TOKENS = 30
 _SPECIAL_TOKENS = 3
-_BATCH_TOKENS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,19 +105,17 @@ class Reader:
     def read(self, question: str, passages: Sequence[Page]) -> list[PassageReading]:
         """Return what each passage has to say to a question, in their order.
 
-        Batches hold passages of like length; a passage is cut at the model's limit, the question never.
+        Each is read by itself, so that its scores are the same to the bit whatever else is read, and no padding is
+        computed; several are read side by side. A passage is cut at the model's limit, the question never.
         """
         asked = self._tokenizer.encode(question.lower(), add_special_tokens=False).ids[:_QUESTION_TOKENS]
         encodings = self._tokenizer.encode_batch([page.text for page in passages], add_special_tokens=False)
         room = int(self._about["max_tokens"]) - len(asked) - _SPECIAL_TOKENS
-        order = sorted(range(len(encodings)), key=lambda place: len(encodings[place].ids))
-        readings: dict[int, PassageReading] = {}
-        while order:
-            longest = min(room, len(encodings[order[-1]].ids)) + len(asked) + _SPECIAL_TOKENS
-            batch = [order.pop() for _ in range(min(len(order), max(1, _BATCH_TOKENS // longest)))]
-            pages = [(encodings[place], passages[place].header_size) for place in batch]
-            readings.update(zip(batch, self._run(asked, pages, room=room), strict=True))
-        return [readings[place] for place in range(len(encodings))]
+        scores = self._score(["answerable", "start", "end"], [(asked, encoding.ids[:room]) for encoding in encodings])
+        return [
+            self._reading(encoding, page, score, begin=len(asked) + 2, room=room)
+            for encoding, page, score in zip(encodings, passages, scores, strict=True)
+        ]
 
     def support(self, claims: Sequence[str], evidence: Sequence[str]) -> Logits:
         """Return (n, 3) probabilities that each claim's evidence supports it, contradicts it, or does neither.
@@ -135,14 +132,8 @@ class Reader:
         for claim, text in zip(said, shown, strict=True):
             claimed = claim.ids[:_QUESTION_TOKENS]
             rows.append((claimed, text.ids[: limit - len(claimed)]))
-        order = sorted(range(len(rows)), key=lambda place: len(rows[place][0]) + len(rows[place][1]))
-        probabilities = np.zeros((len(rows), 3), dtype=np.float32)
-        while order:
-            longest = sum(map(len, rows[order[-1]])) + _SPECIAL_TOKENS
-            batch = [order.pop() for _ in range(min(len(order), max(1, _BATCH_TOKENS // longest)))]
-            (logits,) = self._score(["support"], [rows[place] for place in batch])
-            probabilities[batch] = np.exp([log_softmax(row) for row in logits])
-        return probabilities
+        probabilities = [np.exp(log_softmax(logits[0])) for (logits,) in self._score(["support"], rows)]
+        return np.array(probabilities, dtype=np.float32).reshape(-1, 3)
 
     @cached_property
     def _opened(self) -> tuple[Tokenizer, Session]:
@@ -159,47 +150,47 @@ class Reader:
     def _open(self) -> tuple[Tokenizer, Session]:
         from tokenizers import Tokenizer
 
-        session: Session = open_session(self._folder / "model.onnx", threads=self._threads)
+        session: Session = open_session(self._folder / "model.onnx", threads=1)
         tokenizer = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
         tokenizer.no_truncation()
         tokenizer.no_padding()
         return tokenizer, session
 
-    def _run(self, asked: list[int], pages: list[tuple[Encoding, int]], *, room: int) -> list[PassageReading]:
-        begin = len(asked) + 2
-        answerable, starts, ends = self._score(
-            ["answerable", "start", "end"], [(asked, encoding.ids[:room]) for encoding, _ in pages]
+    def _reading(
+        self, encoding: Encoding, page: Page, scores: list[Logits], *, begin: int, room: int
+    ) -> PassageReading:
+        answerable, starts, ends = scores
+        tokens = np.array(encoding.offsets[:room], dtype=np.int64).reshape(-1, 2)
+        skipped = int((tokens[:, 1] <= page.header_size).sum())
+        body = slice(begin + skipped, begin + len(tokens))
+        return PassageReading(
+            answerable=float(answerable[0]),
+            starts=log_softmax(starts[0, body]),
+            ends=log_softmax(ends[0, body]),
+            tokens=tokens[skipped:],
         )
-        readings = []
-        for number, (encoding, header_size) in enumerate(pages):
-            tokens = np.array(encoding.offsets[:room], dtype=np.int64).reshape(-1, 2)
-            skipped = int((tokens[:, 1] <= header_size).sum())
-            body = slice(begin + skipped, begin + len(tokens))
-            readings.append(
-                PassageReading(
-                    answerable=float(answerable[number]),
-                    starts=log_softmax(starts[number, body]),
-                    ends=log_softmax(ends[number, body]),
-                    tokens=tokens[skipped:],
-                )
-            )
-        return readings
 
-    def _score(self, outputs: list[str], rows: Sequence[Row]) -> list[Logits]:
-        """Return outputs of the graph for pairs of token ids: a question or claim, and what is read for it."""
+    def _score(self, outputs: list[str], rows: Sequence[Row]) -> list[list[Logits]]:
+        """Return outputs of the graph for each pair of token ids: a question or claim, and what is read for it."""
         start, separator = self._special_ids
-        pairs = [[start, *first, separator, *second, separator] for first, second in rows]
-        ids = np.zeros((len(pairs), max(map(len, pairs))), dtype=np.int64)
-        mask, types = np.zeros_like(ids), np.zeros_like(ids)
-        for number, (pair, (first, _)) in enumerate(zip(pairs, rows, strict=True)):
-            ids[number, : len(pair)] = pair
-            mask[number, : len(pair)] = 1
-            types[number, len(first) + 2 : len(pair)] = 1
-        feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
-        scores = list(self._session.run(outputs, feed))
-        if not all(np.isfinite(score).all() for score in scores):
-            raise ModelBroken(f"{self.name} gave a score that is no number", hint="--set reader.model=none")
-        return scores
+        session = self._session
+
+        def run(row: Row) -> list[Logits]:
+            first, second = row
+            ids = np.array([[start, *first, separator, *second, separator]], dtype=np.int64)
+            types = np.zeros_like(ids)
+            types[0, len(first) + 2 :] = 1
+            feed = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": types}
+            scores = list(session.run(outputs, feed))
+            if not all(np.isfinite(score).all() for score in scores):
+                raise ModelBroken(f"{self.name} gave a score that is no number", hint="--set reader.model=none")
+            return scores
+
+        # The longest first, so that no core is left with a long one at the end.
+        order = sorted(range(len(rows)), key=lambda place: -len(rows[place][0]) - len(rows[place][1]))
+        made = side_by_side(run, [rows[place] for place in order], threads=self._threads or usable_cores())
+        scores = dict(zip(order, made, strict=True))
+        return [scores[place] for place in range(len(rows))]
 
     @cached_property
     def _special_ids(self) -> tuple[int, int]:

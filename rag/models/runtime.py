@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 T = TypeVar("T")
+S = TypeVar("S")
 
 PROVIDERS: Final = ["CPUExecutionProvider"]
 WEIGHTS_FILE: Final = "model.weights"
@@ -60,6 +61,37 @@ class Ahead(Generic[T]):
             self._made.append(self._make())
         except Exception as error:  # noqa: BLE001  # it is raised where the result is asked for
             self._error = error
+
+
+def side_by_side(work: Callable[[S], T], items: Sequence[S], *, threads: int) -> list[T]:
+    """Return what `work` makes of each item, in their order; they are taken up from the first on, `threads` at a time.
+
+    Whatever one of them raises is raised here, once those that have begun are done.
+    """
+    if threads < 2 or len(items) < 2:  # noqa: PLR2004  # one by one
+        return [work(item) for item in items]
+    made: dict[int, T] = {}
+    errors: list[BaseException] = []
+    waiting = iter(enumerate(items))  # a step of an enumeration is one step of the interpreter: no item is taken twice
+
+    def take_on() -> None:
+        try:
+            for place, item in waiting:
+                if errors:
+                    return
+                made[place] = work(item)
+        except BaseException as error:  # noqa: BLE001  # raised where the results are asked for
+            errors.append(error)
+
+    others = [threading.Thread(target=take_on) for _ in range(min(threads, len(items)) - 1)]
+    for thread in others:
+        thread.start()
+    take_on()
+    for thread in others:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return [made[place] for place in range(len(items))]
 
 
 def default_cache() -> Path:

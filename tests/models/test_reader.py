@@ -95,6 +95,21 @@ def test_pages_are_read_in_their_order_whatever_their_length(folder):
         assert np.array_equal(one.starts, other.starts)
 
 
+@pytest.mark.skipif(not (SHIPPED / "model.onnx").exists(), reason="no reader")
+def test_a_page_and_a_claim_score_the_same_to_the_bit_whatever_is_read_beside_them():
+    pages = [Page("China banned seafood in August 2023."), Page("Japan protested. " * 12), Page("It rained.")]
+    reader, question = Reader(SHIPPED, threads=2), "When did China ban seafood?"
+    together = reader.read(question, pages)
+    alone = [Reader(SHIPPED, threads=1).read(question, [page])[0] for page in pages]
+    for one, other in zip(together, alone, strict=True):
+        assert one.answerable == other.answerable
+        assert np.array_equal(one.starts, other.starts)
+        assert np.array_equal(one.ends, other.ends)
+    claims, evidence = ["China banned seafood.", "It snowed."], [pages[0].text, pages[1].text]
+    supports = [reader.support([claim], [text])[0] for claim, text in zip(claims, evidence, strict=True)]
+    assert np.array_equal(reader.support(claims, evidence), supports)
+
+
 def test_a_long_page_is_cut_and_the_question_is_not(folder):
     reading = Reader(folder).read("Where did they meet?", [Page("in " * 100)])[0]
     assert len(reading.tokens) == 20 - 3 - 5

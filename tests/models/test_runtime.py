@@ -2,9 +2,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rag.errors import ModelBroken
-from rag.models.runtime import Ahead, default_cache, open_session, usable_cores, write_atomically
+from rag.models.runtime import Ahead, default_cache, open_session, side_by_side, usable_cores, write_atomically
 
 
 def test_the_cache_is_where_the_environment_says(monkeypatch):
@@ -64,3 +66,21 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path):
     with pytest.raises(OSError, match="taken"):
         write_atomically(tmp_path / "taken", b"")
     assert [entry.name for entry in tmp_path.iterdir()] == ["taken"]
+
+
+@given(st.lists(st.integers()), st.integers(1, 4))
+def test_what_is_made_side_by_side_is_in_the_order_of_its_items(items, threads):
+    assert side_by_side(lambda item: item + 1, items, threads=threads) == [item + 1 for item in items]
+
+
+def test_two_things_are_made_at_once():
+    meeting = threading.Barrier(2, timeout=10)  # passes only when both are under way
+    assert side_by_side(lambda item: meeting.wait() * 0 + item, [1, 2], threads=2) == [1, 2]
+
+
+def test_what_goes_wrong_beside_is_raised():
+    def fail(item):
+        raise ValueError(item)
+
+    with pytest.raises(ValueError, match=r"^[0-4]$"):
+        side_by_side(fail, list(range(5)), threads=3)
