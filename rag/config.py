@@ -69,6 +69,12 @@ class Building:
         high=1_000_000_000,
         about="from so many passages on, search lists of near ones if quicker",
     )
+    int8_from: int = setting(
+        4000,
+        low=1,
+        high=1_000_000_000,
+        about="from so many passages on, encode a new index in eight bits if quicker here",
+    )
 
 
 @dataclass(frozen=True, slots=True)

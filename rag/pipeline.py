@@ -152,10 +152,16 @@ def index_articles(
     roots = list(paths) or _configured_articles(config)
     if dry_run:
         return plan_build(roots, index=config.index_folder(), add=add, progress=reporting.progress)
+    encoder = encoder or encoder_of(config, reporting.notify)
+
+    def choose(fingerprint: str | None, passages: int) -> Encoder:
+        from_passages = config.building.int8_from
+        return encoder.for_index(fingerprint, passages=passages, int8_from=from_passages, notify=reporting.notify)
+
     return build_index(
         roots,
         index=config.index_folder(),
-        encoder=encoder or encoder_of(config, reporting.notify),
+        encoder=encoder,
         settings=_build_settings(config),
         add=add,
         rebuild=rebuild,
@@ -163,6 +169,7 @@ def index_articles(
         keep=KEPT if keep is None else keep,
         memory_bytes=config.building.memory_mb * 2**20,
         lists_from=config.building.lists_from,
+        choose=choose,
     )
 
 
@@ -575,6 +582,7 @@ class Engine:
 
     def _open_index(self) -> Index:
         from rag.index import open_index
+        from rag.models.encoder import same_questions
 
         folder = self.config.index_folder()
         try:
@@ -584,7 +592,7 @@ class Engine:
             index_articles(self.config, [], reporting=self.reporting, encoder=self.encoder)
             index = open_index(folder)
         built_with = index.manifest.encoder
-        if built_with.fingerprint != self.encoder.fingerprint:
+        if not same_questions(built_with.fingerprint, self.encoder.fingerprint):
             raise IndexBroken(
                 f"{folder} was built with another encoder ({built_with.name}) than the settings name "
                 f"({self.encoder.name})",

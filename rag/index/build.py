@@ -10,6 +10,7 @@ but for some hundred bytes per file and article.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -55,7 +56,7 @@ T = TypeVar("T")
 
 _JOURNAL = "journal"
 _STAGING = "staging.sqlite"
-_BATCH_PASSAGES = 32  # what a kill can cost, at most
+_BATCH_PASSAGES = 128  # what a kill can cost, at most: some two seconds of work
 _USUAL_MEMORY_BYTES = 512 * 2**20
 # Two SQLite files are open at a time; each may keep this part of the memory as its cache.
 _CACHES = 8
@@ -172,13 +173,16 @@ def build_index(
     keep: int = KEPT,
     memory_bytes: int = _USUAL_MEMORY_BYTES,
     lists_from: int = LISTS_FROM,
+    choose: Callable[[str | None, int], PassageEncoder] | None = None,
 ) -> BuildReport:
     """Bring the index up to date with the articles under `roots`, and return what was done.
 
     With `add`, articles of the current generation that are not under `roots` stay. With `rebuild`, nothing of it is
     used again. When nothing changed, the current generation stays. Of the generations, the last `keep` are kept.
     `memory_bytes` bounds what the build itself holds. From `lists_from` passages on, their vectors are searched in
-    lists if that measures better.
+    lists if that measures better. `choose` may name another encoder for the passages, with the same tokens and vectors
+    that can be compared: it is given the fingerprint that the current generation was built under, None for a new index,
+    and the number of texts.
 
     Raises:
         ArticleError: a root does not exist, or no article could be read.
@@ -188,19 +192,24 @@ def build_index(
     """
     with writing(index):
         previous = None if rebuild and not add else _previous(index)
-        described = settings.described(encoder.fingerprint)
-        if previous is not None and not rebuild:
-            _check_settings(previous.manifest, described)
         reused = None if rebuild else previous
+        if choose is not None and reused is not None:
+            encoder = choose(reused.manifest.encoder.fingerprint, 0)
+        if reused is not None:
+            _check_settings(reused.manifest, settings.described(encoder.fingerprint))
         with (
-            Journal(index / _JOURNAL, fingerprint=encoder.fingerprint, dim=encoder.dim) as journal,
             Staging(index / _STAGING, cache_bytes=memory_bytes // _CACHES) as staging,
+            contextlib.ExitStack() as opened,
         ):
-            staging.remember((digest, number) for number, digest in enumerate(journal.hashes()))
             gathered = Gathered(staging, reused=reused, splitter=Splitter(encoder, settings))
             gathered.gather(roots, progress=progress)
             if add and previous is not None:
                 gathered.keep_besides(previous)
+            if choose is not None and reused is None:
+                encoder = choose(None, staging.counts()[0])
+            described = settings.described(encoder.fingerprint)
+            journal = opened.enter_context(Journal(index / _JOURNAL, fingerprint=encoder.fingerprint, dim=encoder.dim))
+            staging.take_up((digest, number) for number, digest in enumerate(journal.hashes()))
             if not staging.size():
                 raise _nothing_to_index(roots, [*gathered.failed, *gathered.empty])
             content = _content_hash(staging.entries(), described)

@@ -112,6 +112,12 @@ class Staging:
         """Note which record of the journal has the vector of a text, by the text's hash."""
         self._store.connection.executemany("INSERT OR IGNORE INTO journalled (hash, record) VALUES (?, ?)", records)
 
+    def take_up(self, records: Iterable[tuple[str, int]]) -> None:
+        """Do as `remember`, and count the texts as no longer missing."""
+        self.remember(records)
+        self._all("UPDATE journalled SET wanted = 1 WHERE hash IN (SELECT hash FROM missing)")
+        self._all("DELETE FROM missing WHERE hash IN (SELECT hash FROM journalled)")
+
     def want(self, texts: Iterable[tuple[str, str]]) -> None:
         """Note texts, each with its hash, whose vectors are needed and not in the last generation."""
         for digest, text in texts:

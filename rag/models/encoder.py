@@ -30,6 +30,7 @@ DEFAULT_BATCH_TOKENS: Final = 512
 # Texts are sorted by length within a window, so that any number of them can be encoded in bounded memory.
 WINDOW_TEXTS: Final = 1024
 _UNIT_TOLERANCE: Final = 1e-3
+_EIGHT_BITS: Final = "eight_bits"
 _SPARED_PADDING: Final = 8  # tokens: so little padding is never worth a batch of its own
 
 
@@ -51,6 +52,7 @@ class Encoder:
         max_tokens: int | None = None,
         threads: int = 0,
         session: Session | None = None,
+        eight_bits: int | None = None,
     ) -> None:
         self.name = name
         self.revision = revision
@@ -61,6 +63,7 @@ class Encoder:
         self._exported = exported
         self._threads = threads
         self._given_session = session
+        self._eight_bits = eight_bits
         if self.max_tokens > exported.max_tokens:
             raise ConfigError(
                 f"encoder.max_tokens is {self.max_tokens}, but {name} reads at most {exported.max_tokens}",
@@ -95,8 +98,44 @@ class Encoder:
             "export_version": EXPORT_VERSION,
             "passage_prompt": self.passage_prompt,
             "max_tokens": self.max_tokens,
+            **({} if self._eight_bits is None else {_EIGHT_BITS: self._eight_bits}),
         }
         return json.dumps(facts, ensure_ascii=False)
+
+    def for_index(
+        self, fingerprint: str | None, *, passages: int, int8_from: int, notify: Callable[[str], None] | None = None
+    ) -> Encoder:
+        """Return what encodes passages of an index: as those were that it holds, else as is quick and near enough.
+
+        `fingerprint` is what it was built under, None for a new one of so many passages. From `int8_from` passages on
+        they are encoded in eight bits, if that is quicker on this machine; questions never are.
+
+        Raises:
+            ModelBroken: the index is in eight bits, and these cannot be made here.
+        """
+        in_eight_bits = fingerprint is not None and _EIGHT_BITS in fingerprint
+        if not in_eight_bits and (fingerprint is not None or passages < int8_from):
+            return self
+        from rag.models.eight_bits import VERSION, ensure_eight_bits
+
+        try:
+            made = ensure_eight_bits(self._exported, notify=notify)
+        except ModelBroken:
+            if in_eight_bits:
+                raise
+            return self
+        if not in_eight_bits and not made.quicker:
+            return self
+        return Encoder(
+            made.of(self._exported),
+            name=self.name,
+            revision=self.revision,
+            query_prompt=self.query_prompt,
+            passage_prompt=self.passage_prompt,
+            max_tokens=self.max_tokens,
+            threads=self._threads,
+            eight_bits=VERSION,
+        )
 
     def token_spans(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
         """Return the tokens of every text as slices of it: code points, end exclusive, in reading order.
@@ -164,7 +203,9 @@ class Encoder:
         for first in range(0, len(texts), WINDOW_TEXTS):
             window = texts[first : first + WINDOW_TEXTS]
             tokens = self._tokens([_encodable(prompt + text) for text in window])
-            batches = list(batches_by_length([len(ids) for ids, _ in tokens], batch_tokens=batch_tokens))
+            # In eight bits, what shares a batch would change a vector by more than rounding, so each text is by itself.
+            most = batch_tokens if self._eight_bits is None else 1
+            batches = list(batches_by_length([len(ids) for ids, _ in tokens], batch_tokens=most))
             for batch, rows in zip(batches, self._run_all(tokens, batches, first), strict=True):
                 yield [first + place for place in batch], rows
 
@@ -246,6 +287,17 @@ class Encoder:
         tokenizer = _load_tokenizer(self._exported.tokenizer)
         tokenizer.enable_truncation(max_length=self.max_tokens)
         return tokenizer
+
+
+def same_questions(one: str, other: str) -> bool:
+    """Tell whether the same vectors of questions fit two fingerprints, however many bits the passages were made in."""
+    if one == other:
+        return True
+    try:
+        facts = [{**json.loads(fingerprint), _EIGHT_BITS: None} for fingerprint in (one, other)]
+    except (ValueError, TypeError):  # another encoder's, which may be any text
+        return False
+    return facts[0] == facts[1]
 
 
 def load_encoder(

@@ -103,11 +103,12 @@ class ExportedEncoder:
     similarity: str
     normalised: bool
     versions: Mapping[str, str]
+    graph: Path | None = None
 
     @property
     def model(self) -> Path:
-        """Return the graph's file."""
-        return self.folder / MODEL_FILE
+        """Return the graph's file: `graph`, if it is another than the export's own."""
+        return self.graph or self.folder / MODEL_FILE
 
     @property
     def tokenizer(self) -> Path:

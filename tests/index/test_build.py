@@ -10,7 +10,9 @@ from rag.errors import ArticleError, IndexBroken, IndexMissing, RagError
 from rag.index import gathering, lists, manifest, open_index
 from rag.index.build import BuildSettings, build_index, plan_build
 from rag.index.generations import current_folder, roll_back, writing
+from rag.index.journal import Journal
 from rag.index.manifest import broken_files
+from tests.conftest import WordEncoder
 
 SETTINGS = BuildSettings(max_tokens=40, overlap_sentences=1, k1=0.9, b=0.4)
 
@@ -339,7 +341,7 @@ def test_an_interrupted_build_is_gone_on_with(articles, index, word_encoder):
                 raise Interrupted
             return super().encode_passages(texts, **options)
 
-    lines = "\n\n".join(f"Sentence number {number} of a long report on trade and fish." for number in range(200))
+    lines = "\n\n".join(f"Sentence number {number} of a long report on trade and fish." for number in range(500))
     (articles / "long.md").write_text(f"# Long\n\n{lines}\n")
     dying = Dying()
     with pytest.raises(Interrupted):
@@ -558,3 +560,34 @@ def test_what_a_dead_build_staged_is_gone_with_the_next(articles, index, word_en
     (index / "staging.sqlite").write_bytes(b"half of it")
     build(articles, index, word_encoder)
     assert not (index / "staging.sqlite").exists()
+
+
+class OtherEncoder(WordEncoder):
+    fingerprint = "words-2"
+
+
+def test_the_encoder_of_passages_is_chosen_once_and_kept(articles, index, word_encoder):
+    asked, other = [], OtherEncoder()
+
+    def choose(fingerprint, passages):
+        asked.append((fingerprint, passages))
+        return other
+
+    first = build(articles, index, word_encoder, choose=choose)
+    assert (open_index(index).manifest.encoder.fingerprint, asked) == ("words-2", [(None, first.passages)])
+    (articles / "new.txt").write_text("A new article.\n\nIt says little.")
+    build(articles, index, word_encoder, choose=choose)
+    assert asked[1:] == [("words-2", 0)]
+    assert word_encoder.encoded == []
+    assert len(other.encoded) == open_index(index).manifest.passages
+
+
+def test_a_build_that_died_goes_on_under_the_encoder_that_was_chosen(articles, index, word_encoder):
+    index.mkdir()
+    with Journal(index / "journal", fingerprint="words-2", dim=64) as journal:
+        probe = build(articles, index.with_name("probe"), OtherEncoder())
+        store = open_index(index.with_name("probe")).store
+        digest = next(iter(store.stored("ban.md").passage_hashes))
+        journal.append([digest], OtherEncoder().encode_queries(["seafood"]))
+    report = build(articles, index, word_encoder, choose=lambda _fingerprint, _passages: OtherEncoder())
+    assert (report.resumed, report.encoded) == (1, probe.encoded - 1)
