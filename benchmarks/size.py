@@ -1,16 +1,18 @@
 """How time and memory grow with the number of passages: building, opening, and searching with and without filters.
 
-    python -m benchmarks.size --data ../shared/data --sizes 1000 10000 100000 1000000
+    python -m benchmarks.size --data ../shared/data --sizes 1000 10000 200000 1000000
 
-Writes SIZE.md and size.svg beside this file.
+Writes SIZE.md and size.svg beside this file. `--only build` builds the indexes, `--only search` searches them, at an
+hour when nothing else runs; with `--kept`, what the work folder has from before is not measured again.
 
 The articles are generated: their words follow Zipf's law, about one in twenty is a number, and each has a date and
 one of twenty sources. The encoder is replaced by one that takes a real vector of the shipped model (of passages in
 train/passages.jsonl.gz), moves it some way towards a near one and then along the difference of two others that are
 near each other, and so keeps the form of real vectors; what encoding costs is measured elsewhere. The questions'
-vectors are real (of questions in train/span.jsonl.gz); the build looks at none of them. Their words are eight of
-those of a passage. Each build runs in a process of its own, whose memory is sampled: its own ("anonymous") and,
-beside it, files that are mapped, which the system takes back when it needs to.
+vectors are real (of questions in train/span.jsonl.gz); the build looks at none of them, and none of them served to
+choose how many rows a search looks at (VECTORS.md). Their words are eight of those of a passage. Each build runs in a
+process of its own, whose memory is sampled: its own ("anonymous") and, beside it, files that are mapped, which the
+system takes back when it needs to.
 """
 
 import argparse
@@ -78,7 +80,8 @@ class MovedVectors:
     def __init__(self, real: np.ndarray) -> None:
         self.fingerprint = "moved-1"
         self._real = real
-        self._near = np.argsort(-(real @ real.T), axis=1)[:, 1 : NEIGHBOURS + 1]
+        # A copy, or all of the sorted square would be kept.
+        self._near = np.argsort(-(real @ real.T), axis=1)[:, 1 : NEIGHBOURS + 1].copy()
 
     def token_spans(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
         """Return each word as a token."""
@@ -135,6 +138,8 @@ def build(articles: Path, index: Path, vectors: Path, *, memory_mb: int) -> None
 
     encoder = MovedVectors(np.load(vectors))
     peak = {"own": 0, "mapped": 0}
+    peaks: dict[str, int] = {}
+    now = "starting"
     over = threading.Event()
 
     def watch() -> None:
@@ -144,6 +149,8 @@ def build(articles: Path, index: Path, vectors: Path, *, memory_mb: int) -> None
                 key = {"RssAnon": "own", "RssFile": "mapped"}.get(name)
                 if key:
                     peak[key] = max(peak[key], int(value.split()[0]) // 1024)
+                if key == "own":
+                    peaks[now] = max(peaks.get(now, 0), int(value.split()[0]) // 1024)
 
     before = int(next(
         line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon")
@@ -153,6 +160,8 @@ def build(articles: Path, index: Path, vectors: Path, *, memory_mb: int) -> None
     stages: dict[str, float] = {}
 
     def progress(stage: str, _done: int, _total: int) -> None:
+        nonlocal now
+        now = stage
         stages[stage] = time.perf_counter() - started
 
     settings = BuildSettings(max_tokens=64, overlap_sentences=1, k1=0.9, b=0.4)
@@ -165,7 +174,8 @@ def build(articles: Path, index: Path, vectors: Path, *, memory_mb: int) -> None
     print(json.dumps({
         "passages": report.passages, "articles": report.articles, "seconds": seconds,
         "cpu": time.process_time() - cpu, "before_mb": before, "own_mb": peak["own"], "mapped_mb": peak["mapped"],
-        "stages": stages, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "stages": stages, "own_mb_by_stage": peaks,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }))  # fmt: skip
 
 
@@ -182,7 +192,7 @@ def search(index: Path, questions: Path, *, rounds: int) -> None:
     opened = open_index(index)
     opened.vectors.rows(np.array([0]))
     opening = time.perf_counter() - started
-    vectors = np.load(questions)[:rounds]
+    vectors = np.load(questions)[1::2][:rounds]
     size = opened.manifest.passages
     rng = random.Random(SEED)
     rows = [rng.randrange(size) for _ in vectors]
@@ -209,7 +219,7 @@ def search(index: Path, questions: Path, *, rounds: int) -> None:
             nearest, _ = opened.vectors.search(vector, k=NEAREST, allowed=mask)
             dense_times.append((time.perf_counter() - begun) * 1000)
             found_rows.append(nearest)
-        recall = recalls(opened.vectors, vectors, found_rows, mask, size=size)
+        recall = recalls(found_rows, exact(opened.vectors, vectors, mask, size=size))
         found[name] = {
             "passing": size if mask is None else int(mask.sum()), "times": times, "cpu": cpu_times,
             "vectors": dense_times, "recall": recall,
@@ -218,15 +228,10 @@ def search(index: Path, questions: Path, *, rounds: int) -> None:
     print(json.dumps(found))
 
 
-def recalls(
-    index: "VectorIndex",
-    vectors: NDArray[np.float32],
-    found: list[NDArray[np.int64]],
-    mask: NDArray[np.bool_] | None,
-    *,
-    size: int,
-) -> list[float]:
-    """Return each question's recall at 10, beside a comparison with every row that passes."""
+def exact(
+    index: "VectorIndex", vectors: NDArray[np.float32], mask: NDArray[np.bool_] | None, *, size: int
+) -> NDArray[np.int64]:
+    """Return the ten rows nearest to each question of those that pass, by a comparison with every one."""
     best = np.full((len(vectors), 0), 0, np.float32)
     names = np.full((len(vectors), 0), 0, np.int64)
     for start in range(0, size, 20_000):
@@ -235,9 +240,15 @@ def recalls(
             rows = rows[mask[rows]]
         best = np.hstack([best, vectors @ index.rows(rows).T])
         names = np.hstack([names, np.broadcast_to(rows, (len(vectors), len(rows)))])
-        top = np.argsort(-best, axis=1, kind="stable")[:, :NEAREST]
-        best, names = np.take_along_axis(best, top, axis=1), np.take_along_axis(names, top, axis=1)
-    return [len(np.intersect1d(mine, exact)) / max(1, len(exact)) for mine, exact in zip(found, names, strict=True)]
+        if best.shape[1] > NEAREST:
+            top = np.argpartition(-best, NEAREST, axis=1)[:, :NEAREST]
+            best, names = np.take_along_axis(best, top, axis=1), np.take_along_axis(names, top, axis=1)
+    return names
+
+
+def recalls(found: list[NDArray[np.int64]], nearest: NDArray[np.int64]) -> list[float]:
+    """Return each question's recall at 10, beside the rows that are nearest."""
+    return [len(np.intersect1d(mine, best)) / max(1, len(best)) for mine, best in zip(found, nearest, strict=True)]
 
 
 def interval(values: list[float]) -> tuple[float, float]:
@@ -247,37 +258,6 @@ def interval(values: list[float]) -> tuple[float, float]:
     return float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
 
 
-def compare_hnsw(index: Path, questions: Path) -> None:
-    """Search the same vectors by HNSW in this process, and print what it took as JSON."""
-    import faiss
-
-    from rag.index import ArticleFilter, open_index
-
-    opened = open_index(index)
-    size = opened.manifest.passages
-    vectors = np.load(questions)[:200]
-    rows = opened.vectors.rows(np.arange(size))
-    started = time.perf_counter()
-    graph = faiss.IndexHNSWFlat(rows.shape[1], 16, faiss.METRIC_INNER_PRODUCT)
-    graph.hnsw.efConstruction = 80
-    graph.add(rows)
-    found = {"seconds": time.perf_counter() - started, "passages": size, "tries": []}
-    masks = {"none": None, "one source of twenty": opened.store.allowed(ArticleFilter(source="Paper 3"), size=size)}
-    for name, mask in masks.items():
-        selector = None if mask is None else faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
-        for breadth in (64, 128, 256, 512):
-            options = faiss.SearchParametersHNSW(efSearch=breadth, sel=selector)
-            times, nearest = [], []
-            for vector in vectors:
-                begun = time.perf_counter()
-                names = graph.search(vector[None, :], NEAREST, params=options)[1][0]
-                times.append((time.perf_counter() - begun) * 1000)
-                nearest.append(names[names >= 0])
-            recall = recalls(opened.vectors, vectors, nearest, mask, size=size)
-            found["tries"].append([name, breadth, float(np.mean(recall)), float(np.median(times))])
-    print(json.dumps(found))
-
-
 def run(action: str, *arguments: object) -> dict:
     """Run a part of this benchmark in a process of its own, and return what it printed."""
     command = [sys.executable, "-m", "benchmarks.size", "--part", action, *map(str, arguments)]
@@ -285,24 +265,29 @@ def run(action: str, *arguments: object) -> dict:
     return json.loads(done.stdout)
 
 
-def measure(size: int, *, work: Path, vectors: Path, questions: Path, memory_mb: int, rounds: int) -> dict:
-    """Return what a size takes, measured now."""
+def measure_build(size: int, *, work: Path, vectors: Path, memory_mb: int) -> dict:
+    """Return what building takes, measured now."""
     articles, index = work / f"articles-{size}", work / f"index-{size}"
     for folder in (articles, index):
         shutil.rmtree(folder, ignore_errors=True)
     write_articles(articles, passages=size)
     built = run("build", articles, index, vectors, memory_mb)
     files = [file for file in (index / "generations").rglob("*") if file.is_file()]
+    return {"size": size, "built": built, "bytes": sum(file.stat().st_size for file in files)}
+
+
+def measure_search(size: int, *, work: Path, questions: Path, rounds: int) -> dict:
+    """Return what searching takes, measured now."""
+    index = work / f"index-{size}"
     # Searched twice: the first time brings the files into the system's cache.
     run("search", index, questions, 20)
-    searched = run("search", index, questions, rounds)
-    return {"size": size, "built": built, "searched": searched, "bytes": sum(file.stat().st_size for file in files)}
+    return {"searched": run("search", index, questions, rounds)}
 
 
 FILTERS = ("none", "half of the years", "one source of twenty", "one source in one month")
 
 
-def table(results: list[dict], hnsw: dict | None, *, options: argparse.Namespace) -> str:
+def table(results: list[dict], *, options: argparse.Namespace) -> str:
     """Return SIZE.md."""
     sizes = " ".join(str(result["size"]) for result in results)
     command = f"python -m benchmarks.size --memory-mb {options.memory_mb} --sizes {sizes}"
@@ -367,17 +352,6 @@ def table(results: list[dict], hnsw: dict | None, *, options: argparse.Namespace
                 f"({low:.3f}–{high:.3f}) | {s['full']} |"
             )
     lines += ["", "![time and memory by number of passages](size.svg)", ""]
-    if hnsw:
-        lines += [
-            f"## HNSW on the same {hnsw['passages']:,} vectors",
-            "",
-            f"FAISS, 16 neighbours, breadth 80 while building: {hnsw['seconds']:.0f} s, with all vectors in memory.",
-            "",
-            "| filter | breadth | recall@10 | median, ms |",
-            "|---|---|---|---|",
-            *(f"| {name} | {breadth} | {recall:.3f} | {ms:.1f} |" for name, breadth, recall, ms in hnsw["tries"]),
-            "",
-        ]
     return "\n".join(lines)
 
 
@@ -418,10 +392,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 100_000, 1_000_000])
     parser.add_argument("--memory-mb", type=int, default=512)
-    parser.add_argument("--questions", type=int, default=200)
-    parser.add_argument("--passages", type=int, default=8000, help="real passages that are encoded")
+    parser.add_argument("--questions", type=int, default=400, help="real ones; every second one is searched for")
+    parser.add_argument("--passages", type=int, default=4000, help="real passages that are encoded")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "rag-size")
-    parser.add_argument("--hnsw", type=int, help="compare with HNSW at this size")
+    parser.add_argument("--only", choices=("build", "search"), help="measure this alone, and keep what is measured")
     parser.add_argument("--kept", action="store_true", help="take what the work folder has from before")
     parser.add_argument("--part", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -429,29 +403,28 @@ def main() -> None:
         action, *rest = options.part
         if action == "build":
             build(*map(Path, rest[:3]), memory_mb=int(rest[3]))
-        elif action == "search":
-            search(*map(Path, rest[:2]), rounds=int(rest[2]))
         else:
-            compare_hnsw(*map(Path, rest))
+            search(*map(Path, rest[:2]), rounds=int(rest[2]))
         return
     real_vectors(options.data, options.work, passages=options.passages, questions=options.questions)
     vectors = options.work / f"passages-{options.passages}.npy"
     questions = options.work / f"questions-{options.questions}.npy"
-    results = []
-    for size in options.sizes:
-        file = options.work / f"result-{size}.json"
-        if not (options.kept and file.exists()):
-            done = measure(
-                size, work=options.work, vectors=vectors, questions=questions,
-                memory_mb=options.memory_mb, rounds=options.questions,
-            )  # fmt: skip
-            file.write_text(json.dumps(done))
-        results.append(json.loads(file.read_text()))
-        print(f"{size}: {results[-1]['built']['seconds']:.0f} s", file=sys.stderr, flush=True)
-    hnsw = None
-    if options.hnsw:
-        hnsw = run("hnsw", options.work / f"index-{options.hnsw}", questions)
-    (HERE / "SIZE.md").write_text(table(results, hnsw, options=options), encoding="utf-8")
+    results = [{} for _ in options.sizes]
+    for part in ("build", "search"):
+        for result, size in zip(results, options.sizes, strict=True):
+            file = options.work / f"{part}-{size}.json"
+            if options.only in (None, part) and not (options.kept and file.exists()):
+                if part == "build":
+                    done = measure_build(size, work=options.work, vectors=vectors, memory_mb=options.memory_mb)
+                else:
+                    done = measure_search(size, work=options.work, questions=questions, rounds=options.questions)
+                file.write_text(json.dumps(done))
+                print(f"{part} {size}", file=sys.stderr, flush=True)
+            if options.only is None:
+                result.update(json.loads(file.read_text()))
+    if options.only is not None:
+        return
+    (HERE / "SIZE.md").write_text(table(results, options=options), encoding="utf-8")
     draw(results, HERE / "size.svg")
 
 
