@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import ModelBroken, ModelMissing
-from rag.models.runtime import Ahead, Session, open_session, side_by_side, usable_cores
+from rag.models.runtime import Ahead, Session, default_cache, open_session, optimised_once, side_by_side, usable_cores
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -150,7 +150,8 @@ class Reader:
     def _open(self) -> tuple[Tokenizer, Session]:
         from tokenizers import Tokenizer
 
-        session: Session = open_session(self._folder / "model.onnx", threads=1)
+        graph = optimised_once(self._folder / "model.onnx", cache=default_cache())
+        session: Session = open_session(graph, threads=1)
         tokenizer = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
         tokenizer.no_truncation()
         tokenizer.no_padding()

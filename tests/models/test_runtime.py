@@ -1,12 +1,22 @@
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.errors import ModelBroken
-from rag.models.runtime import Ahead, default_cache, open_session, side_by_side, usable_cores, write_atomically
+from rag.models.reader import SHIPPED
+from rag.models.runtime import (
+    Ahead,
+    default_cache,
+    open_session,
+    optimised_once,
+    side_by_side,
+    usable_cores,
+    write_atomically,
+)
 
 
 def test_the_cache_is_where_the_environment_says(monkeypatch):
@@ -84,3 +94,26 @@ def test_what_goes_wrong_beside_is_raised():
 
     with pytest.raises(ValueError, match=r"^[0-4]$"):
         side_by_side(fail, list(range(5)), threads=3)
+
+
+def test_a_graph_is_optimised_once_and_gives_the_same(tmp_path):
+    source = SHIPPED / "model.onnx"
+    made = optimised_once(source, cache=tmp_path)
+    assert made.parent != source.parent
+    written = made.stat().st_mtime_ns
+    assert optimised_once(source, cache=tmp_path) == made
+    assert made.stat().st_mtime_ns == written
+    assert [file.name for file in (tmp_path / "graphs").iterdir()] == [made.parent.name]
+    ids = np.arange(1000, 1040, dtype=np.int64)[None, :]
+    feed = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    one, other = (open_session(graph, threads=1).run(["answerable", "start"], feed) for graph in (source, made))
+    assert one[0] == pytest.approx(other[0], abs=1e-3)
+    assert one[1] == pytest.approx(other[1], abs=1e-3)
+
+
+def test_a_graph_that_cannot_be_optimised_or_kept_is_opened_as_it_is(tmp_path):
+    broken = tmp_path / "model.onnx"
+    broken.write_bytes(b"no graph" * 200_000)
+    assert optimised_once(broken, cache=tmp_path / "cache") == broken
+    (tmp_path / "file").touch()
+    assert optimised_once(SHIPPED / "model.onnx", cache=tmp_path / "file") == SHIPPED / "model.onnx"
