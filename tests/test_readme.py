@@ -212,3 +212,8 @@ def test_the_layers_are_those_that_the_imports_are_held_to():
             if here & {module.partition(".")[0] for module in modules}
         }
         assert libraries == allowed, places
+
+
+def test_a_stage_that_took_a_second_makes_no_other_block():
+    assert readme.same("a\nwould be: 1 added\n", "a\nreading: 6 of 6\nwould be: 1 added\n")
+    assert not readme.same("a\n", "a\nwould be: 1 added\n")
