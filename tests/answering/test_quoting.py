@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.answering import Finding, QuotingSettings, Reading, Verdict, quote_answer
-from rag.answering.questions import Asked, Kind, Wanted
+from rag.answering.questions import Asked, Kind, Wanted, analyse
 from rag.records import Article, Hit, Passage, Span
 
 SETTINGS = QuotingSettings(min_confidence=0.5, max_sentences=3, share=0.5)
@@ -94,3 +94,16 @@ def test_copies_of_a_report_are_one_voice():
     asked = Asked(Kind.VIEWS, Wanted.ANYTHING)
     answer = quote_answer(asked, Verdict(findings, 0.9), settings=SETTINGS, copies={"echo": "a"})
     assert [citation.article for citation in answer.citations] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["Did China ban seafood from Japan?", "Is the bridge open?", "中国禁止日本水产品了吗？", "橋は開いていますか。"],
+)
+def test_a_question_of_yes_or_no_gets_the_sentence_that_decides_and_no_word_of_its_own(question):
+    asked = analyse(question)
+    assert asked.kind is Kind.YES_NO
+    best = finding("a", 3, 0.9, short_answer=Span(17 * 3, 17 * 3 + 8))
+    answer = quote_answer(asked, Verdict((best, finding("b", 4, 0.89)), 0.9), settings=SETTINGS)
+    assert (answer.answer, answer.short_answer) == ("Sentence 3 here. [1]", None)
+    assert [citation.quote for citation in answer.citations] == [best.text]
