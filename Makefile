@@ -72,12 +72,10 @@ reader: $(DEV)
 	$(BIN)/python -m training.answerer --data $(DATA) --reader $(READER)/export
 	$(BIN)/python -m training.checker --data $(DATA) --reader $(READER)/export --out rag/answering/checking.json
 
-## eval-reader: measure the shipped reader and the answers that it gives, with intervals
+## eval-reader: measure the shipped reader and the answers that it gives, with intervals and goals; SAMPLE=40 for a quick look
+SAMPLE ?= 0
 eval-reader: $(DEV)
-	$(BIN)/python -m training.prepare --data $(DATA) --encoder "$(ENCODER)" --out $(READER)/examples
-	$(BIN)/python -m training.evaluate --data $(DATA) --examples $(READER)/examples --encoder "$(ENCODER)" \
-		--model rag/models/weights/reader/model.onnx --out $(READER)/figures.json
-	$(BIN)/python -m benchmarks.quality --only seeds
+	@$(BIN)/python -m benchmarks.reader --data $(DATA) --sample $(SAMPLE) --out $(READER)/lines.json
 
 ## help: this list
 help:

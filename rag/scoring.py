@@ -270,7 +270,7 @@ def score(
     if selection.by is not None and not _can_group(dataset, selection.by):
         known = ", ".join([*dataset.keys(), "answerable", "source", "language"])
         raise QuestionError(f"the questions of {dataset.name} have no {selection.by}", hint=f"choose one of: {known}")
-    settings = _indexed(config, dataset, reporting=reporting, encoder=encoder, apart=apart)
+    settings = indexed(config, dataset, reporting=reporting, encoder=encoder, apart=apart)
     system = _EngineSystem(settings, reporting=reporting, encoder=encoder)
     with system.answering:
         return evaluate(
@@ -288,7 +288,7 @@ def _can_group(dataset: Dataset, key: str) -> bool:
     return key in dataset.keys() or key in {"answerable", "source", "language", "published"}  # noqa: SIM118 - a method
 
 
-def _indexed(config: Config, dataset: Dataset, *, reporting: Reporting, encoder: Encoder, apart: bool) -> Config:
+def indexed(config: Config, dataset: Dataset, *, reporting: Reporting, encoder: Encoder, apart: bool) -> Config:
     """Return the settings with the index that the dataset is to be searched in, built if need be.
 
     The user's own index is left alone: what a dataset brings, and what a sweep tries (`apart`), lies in the cache, in
