@@ -25,12 +25,12 @@ from pathlib import Path
 
 from benchmarks import cold, quality, rerank
 from rag.config import Config, load_config
-from rag.errors import RagError
+from rag.errors import ModelMissing, RagError
 from rag.evaluation.datasets import Dataset, limited, read_dataset
 from rag.evaluation.evaluate import Evaluation, Result
 from rag.evaluation.statistics import Difference, Estimate, estimate_mean, paired_difference
 from rag.models.encoder import Encoder
-from rag.models.reader import SHIPPED, own_folder
+from rag.models.reader import own_folder
 from rag.models.sources import find_model
 from rag.pipeline import Reporting, encoder_of
 from rag.progress import StageProgress
@@ -70,8 +70,15 @@ class Bench:
 
     @property
     def folder(self) -> Path:
-        """Return the reader's folder; of the parts that read without the pipeline, only our own kind has one."""
-        return own_folder(self.config.reader.model) or SHIPPED
+        """Return the reader's folder.
+
+        Raises:
+            ModelMissing: it is of another make, which is read through the pipeline alone.
+        """
+        folder = own_folder(self.config.reader.model)
+        if folder is None:
+            raise ModelMissing(f"{self.config.reader.model} is no reader of this project's own form")
+        return folder
 
     def encoder(self) -> Encoder:
         """Return the encoder of the settings."""
@@ -198,7 +205,7 @@ def altered(bench: Bench) -> Iterator[Line]:
     yield line("altered", "true against altered, AUROC", figure(found, "auroc"), least=0.95)
     for name in found:
         if name.startswith("auroc_"):
-            yield line("altered", f"{name.removeprefix('auroc_')} altered, AUROC", figure(found, name))
+            yield line("altered", f"{name.removeprefix('auroc_').replace('_', ' ')}, AUROC", figure(found, name))
 
 
 def where_one_word_decides(bench: Bench) -> Iterator[Line]:
@@ -295,7 +302,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 for found in PARTS[name](bench):
                     lines.append(found)
                     progress.notify(f"{found.part}: {found.what} {found.value:.3f} n={found.n}")
-            except (OSError, RagError) as error:
+            except (OSError, ValueError, RagError) as error:  # a small sample may hold cases of one kind alone
                 progress.notify(f"{name} is left out: {error}")
     print(report(lines))
     if options.out is not None:

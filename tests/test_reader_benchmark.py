@@ -44,4 +44,6 @@ def test_parts_without_their_data_are_named_and_left_out(tmp_path, capsys):
     assert reader.main(["--only", "squad", "wice", "--data", str(tmp_path), "--out", str(out)]) == 0
     told = capsys.readouterr()
     assert "squad is left out" in told.err
+    assert reader.main(["--only", "squad", "--reader", str(tmp_path)]) == 0
+    assert "no reader of this project's own form" in capsys.readouterr().err
     assert json.loads(out.read_text()) == []
