@@ -67,6 +67,19 @@ def measure(confidences: Doubles, right: Truth) -> Fit:
     )
 
 
+def error_by_chance(confidences: Doubles, *, draws: int = 400, seed: int = 13) -> tuple[float, float]:
+    """Return the mean ECE, and its 97.5th percentile, if every confidence were true: what few questions make of chance.
+
+    With seven questions a bin, shares are far from confidences even then; an ECE below the second says nothing.
+    """
+    rng = np.random.default_rng(seed)
+    errors = [
+        compute_calibration_error(confidences, rng.random(len(confidences)) < confidences, bins=BINS)
+        for _ in range(draws)
+    ]
+    return float(np.mean(errors)), float(np.percentile(errors, 97.5))
+
+
 def platt(confidences: Doubles, right: Truth, unseen: Doubles) -> Doubles:
     """Return unseen confidences by a logistic model of the log-odds of those that are known."""
     model = LogisticRegression(C=1e3, max_iter=5000).fit(_log_odds(confidences), right)
@@ -116,11 +129,12 @@ def best_of(fits: Mapping[str, Fit]) -> str:
 
 def table(sets: Mapping[str, tuple[Doubles, Truth]]) -> str:
     """Return as Markdown, for each set, the fit of each calibration and the bins of the confidences as they are."""
-    lines = ["| set | calibration | n | ECE | Brier |", "|---|---|---|---|---|"]
+    lines = ["| set | calibration | n | ECE | by chance alone | Brier |", "|---|---|---|---|---|---|"]
     for name, (confidences, right) in sets.items():
+        mean, most = error_by_chance(confidences)
         for method, fit in compare(confidences, right).items():
             error, brier = _shown(fit.calibration_error), _shown(fit.brier)
-            lines.append(f"| {name} | {method} | {len(right)} | {error} | {brier} |")
+            lines.append(f"| {name} | {method} | {len(right)} | {error} | {mean:.3f}, at most {most:.3f} | {brier} |")
     lines += ["", "| set | confidence | right | n |", "|---|---|---|---|"]
     for name, (confidences, right) in sets.items():
         for part in reliability(confidences, right):

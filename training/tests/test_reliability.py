@@ -3,7 +3,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.reliability import best_of, compare, cross_calibrated, draw, isotonic, measure, platt, reliability, table
+from training.reliability import (
+    best_of,
+    compare,
+    cross_calibrated,
+    draw,
+    error_by_chance,
+    isotonic,
+    measure,
+    platt,
+    reliability,
+    table,
+)
 
 
 def drawn(truth, *, n=600, seed=1):
@@ -25,6 +36,15 @@ def test_confidences_that_are_too_low_are_mended_by_either_calibration_on_other_
     for name in ("Platt", "isotonic"):
         assert fits[name].calibration_error.value < fits["as they are"].calibration_error.value / 2
     assert best_of({"as they are": fits["as they are"], "none better": fits["as they are"]}) == "as they are"
+
+
+def test_few_questions_make_an_error_of_true_confidences():
+    confidences, _ = drawn(lambda confidence: confidence, n=71)
+    few = error_by_chance(confidences)
+    many = error_by_chance(np.repeat(confidences, 50))
+    assert few[0] < few[1]
+    assert few[0] > 0.08
+    assert many[1] < 0.04
 
 
 @pytest.mark.parametrize("calibrate", [platt, isotonic])
