@@ -58,8 +58,10 @@ _JOURNAL = "journal"
 _STAGING = "staging.sqlite"
 _BATCH_PASSAGES = 128  # what a kill can cost, at most: some two seconds of work
 _USUAL_MEMORY_BYTES = 512 * 2**20
-# Two SQLite files are open at a time; each may keep this part of the memory as its cache.
-_CACHES = 8
+# Two SQLite files are open at a time; each may keep this part of the memory as its cache, and sort in as much.
+_CACHES = 16
+# What else takes memory while words are counted (libraries, what was freed but not given back) fits beside this part.
+_WORDS = 3
 
 
 class PassageEncoder(Protocol):
@@ -385,7 +387,7 @@ def _write(
             )
             words = _told(writer.words(), "words", vectors.size, progress)
             write_matrix(
-                words, k1=settings.k1, b=settings.b, folder=folder / LEXICAL, memory_bytes=limits.memory_bytes // 2
+                words, k1=settings.k1, b=settings.b, folder=folder / LEXICAL, memory_bytes=limits.memory_bytes // _WORDS
             )
         seal(folder, replace(manifest, passages=vectors.size, search=asdict(search)))
         switch(index, folder)
