@@ -298,6 +298,7 @@ def table(results: list[dict], *, options: argparse.Namespace) -> str:
         "the clock's times say what it takes at most; the processor's say what it takes.",
         *(line.strip() for line in __doc__.split("\n\n")[3].splitlines()),
         f"`building.memory_mb` was {options.memory_mb}; lists are thought of from `building.lists_from` passages on.",
+        f"More than {max(result['size'] for result in results):,} passages were not measured.",
         "",
         "## Building",
         "",
