@@ -33,7 +33,7 @@ from rag.answering.checking import Checked
 from rag.answering.judging import Finding
 from rag.answering.written import check_answer
 from rag.config import Config, load_config
-from rag.evaluation.datasets import Dataset, corpus_digest, corpus_lines, locate, read_dataset
+from rag.evaluation.datasets import Dataset, corpus_digest, corpus_lines, limited, locate, read_dataset
 from rag.evaluation.measures import Gold, answer_measures
 from rag.evaluation.statistics import estimate_mean
 from rag.models.encoder import Encoder
@@ -77,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.writers", description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=DATA, help="folder with the public sets")
     parser.add_argument("--split", choices=["dev", "test"], default="test", help="half of the questions on seeds/")
+    parser.add_argument("--limit", type=int, help="most questions on seeds/, taken at even distances")
     parser.add_argument("--each", type=int, default=40, help="CLAPNQ questions with an answer, and as many without")
     parser.add_argument("--only", nargs="+", choices=["seeds", "clapnq"], default=["seeds", "clapnq"])
     parser.add_argument("--systems", nargs="+", help="these systems alone")
@@ -126,6 +127,7 @@ def asking_of(key: str, config: Config, options: argparse.Namespace) -> Asking |
     """Return a set's questions, their articles still to be indexed; None where its files are not there."""
     if key == "seeds":
         dataset = read_dataset(ROOT / "seeds" / "questions.jsonl", split=options.split)
+        dataset = limited(dataset, options.limit)
         return Asking(f"seeds, {options.split} half", dataset, _apart(config, "seeds", ROOT / "seeds"))
     try:
         whole = SETS[key].read(options.data)

@@ -1,4 +1,4 @@
-"""What a small model is asked to write: one sentence from one or two of the articles', after two worked examples.
+"""What a small model is asked to write: one sentence from one of the articles', after two worked examples.
 
 A model of a hundred million parameters loses its way in twelve numbered sentences, and follows examples rather than
 instructions. So it is shown the best evidence alone, and beforehand how questions of the same kind were answered. The
@@ -17,7 +17,7 @@ from rag.answering.written import PER_MESSAGE, Draft, harmless
 
 _SMALL_BELOW = 1_000_000_000
 _INSTRUCTIONS = "Answer the question from the text in one short sentence, in the words of the text."
-_MOST_EVIDENCE = 2
+_MOST_EVIDENCE = 1
 _MOST_TOKENS = 60
 
 
