@@ -4,7 +4,7 @@ r"""Fine-tune a small writing model, by low-rank adapters, on short grounded ans
     python -m training.writer --data ../shared/data --model FOLDER --out build/writer --max-minutes 25
     python -m training.writer --data ../shared/data --model FOLDER --trial 40          how many examples a second
 
-An example is a question with one or two sentences of a passage, laid out as `rag.answering.brief` lays them out, and
+An example is a question with a sentence of a passage, laid out as `rag.answering.brief` lays them out, and
 the sentence that answers. That sentence is made from the question: "who designed the bridge?" and "Ada Brandt" give
 "Ada Brandt designed the bridge."; names get their capitals from the passage. It is kept when the check's own rules find
 no fault in it before the passage. One example in five shows another sentence of the passage, and the answer is that the
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 SEED = 17
 DECLINING = "The text does not say."
 DECLINED_SHARE = 0.2
-SECOND_SHARE = 0.5
 SOURCES = frozenset({"squad2_train_rebuilt", "squadshifts_new_wiki", "onestop_news", "nq_open_oracle"})
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 RANK = 8
@@ -59,10 +58,10 @@ _ASKS_ON = re.compile(r"^(?:is|was|were|are|does|did|do|has|had|have|can|could|w
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A question, the sentences that it is asked of, and what a writer should write."""
+    """A question, the sentence that it is asked of, and what a writer should write."""
 
     question: str
-    evidence: tuple[str, ...]
+    evidence: str
     answer: str
 
 
@@ -94,44 +93,33 @@ def examples(spans: Iterable[dict[str, Any]], passages: dict[int, str], *, rng: 
         if not held or not others:
             continue
         sentence = text[held[0].start : held[0].end]
-        if rng.random() < DECLINED_SHARE:
-            yield Example(row["question"], (rng.choice(others),), DECLINING)
-            continue
         said = state(row["question"], answer["text"], sentence)
         if said is None or Comparison(said, Shown(sentence)).find_fault() is not None:
             continue
-        yield Example(row["question"], _beside(sentence, others, rng), said)
+        if rng.random() < DECLINED_SHARE:
+            yield Example(row["question"], rng.choice(others), DECLINING)
+        else:
+            yield Example(row["question"], sentence, said)
 
 
 def news_examples(*, rng: random.Random) -> Iterator[Example]:
     """Yield examples from our own invented news: answered by the sentence itself, or declined beside a near miss."""
-    articles, questions = read_news()
+    _, questions = read_news()
     for question in questions:
-        name, quote = question.quotes[0]
-        if not question.answerable:
-            yield Example(question.question, (quote,), DECLINING)
-        elif len(quote) < 160 and not quote.startswith(("It ", "He ", "She ", "They ")):
-            text = articles[name].text
-            others = [text[span.start : span.end] for span in split_sentences(text)]
-            yield Example(question.question, _beside(quote, [one for one in others if one != quote], rng), quote)
-
-
-def _beside(sentence: str, others: Sequence[str], rng: random.Random) -> tuple[str, ...]:
-    if rng.random() >= SECOND_SHARE:
-        return (sentence,)
-    pair = [sentence, rng.choice(others)]
-    rng.shuffle(pair)
-    return tuple(pair)
+        _, quote = question.quotes[0]
+        if not question.answerable and rng.random() < DECLINED_SHARE:
+            yield Example(question.question, quote, DECLINING)
+        elif question.answerable and len(quote) < 160 and not quote.startswith(("It ", "He ", "She ", "They ")):
+            yield Example(question.question, quote, quote)
 
 
 def prompt_of(example: Example, writer: Writer) -> list[int]:
     """Return the prompt's tokens, as a model is asked when it answers."""
-    text = "\n\n".join(example.evidence)
-    places = [text.index(sentence) for sentence in example.evidence]
-    spans = tuple(Span(at, at + len(one)) for at, one in zip(places, example.evidence, strict=True))
+    text = example.evidence
+    span = Span(0, len(text))
     article = Article(id="a", path="a", text=text, title="")
-    reading = Reading(Hit(Passage("a", 0, 0, len(text), spans), 1.0, 1), article)
-    verdict = Verdict(tuple(Finding(reading, span, 1.0) for span in spans), 1.0)
+    reading = Reading(Hit(Passage("a", 0, 0, len(text), (span,)), 1.0, 1), article)
+    verdict = Verdict((Finding(reading, span, 1.0),), 1.0)
     draft = draft_brief(example.question, verdict, writer=writer, max_tokens=60)
     if draft is None:
         raise ValueError("the model's context has no room for an example")

@@ -39,16 +39,23 @@ def test_an_example_is_borne_out_by_its_sentences_or_declines():
     found = list(recipe.examples(rows, PASSAGES, rng=random.Random(1)))
     answered = [example for example in found if example.answer != recipe.DECLINING]
     assert {example.answer for example in answered} == {"Ada Brandt designed the Lorn bridge in 1999."}
-    assert all(PASSAGES[8].partition(". ")[0] + "." in example.evidence for example in answered)
+    assert all(PASSAGES[8].partition(". ")[0] + "." == example.evidence for example in answered)
     declined = [example for example in found if example.answer == recipe.DECLINING]
     assert declined
-    assert all(example.evidence == ("Nobody was hurt when the ferry sank.",) for example in declined)
+    assert all(example.evidence == "Nobody was hurt when the ferry sank." for example in declined)
 
 
 def test_a_statement_that_its_sentence_does_not_bear_out_is_no_example():
     wrong = row("who designed the lorn bridge in 2003?", "Ada Brandt", 8)
-    found = list(recipe.examples([wrong] * 40, PASSAGES, rng=random.Random(1)))
-    assert {example.answer for example in found} == {recipe.DECLINING}
+    assert list(recipe.examples([wrong] * 40, PASSAGES, rng=random.Random(1))) == []
+
+
+def test_about_one_example_in_five_declines():
+    rows = [row("who designed the lorn bridge in 1999?", "Ada Brandt", 8), row("when was it?", "1999", 8)] * 500
+    declined = [example.answer == recipe.DECLINING for example in recipe.examples(rows, PASSAGES, rng=random.Random(2))]
+    assert sum(declined) / len(declined) == pytest.approx(1 / 5, abs=0.04)
+    news = [example.answer == recipe.DECLINING for example in recipe.news_examples(rng=random.Random(2))]
+    assert 0.1 < sum(news) / len(news) < 0.35
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +92,7 @@ def test_training_lowers_the_loss_and_leaves_the_models_own_weights(tiny, monkey
     monkeypatch.setattr(recipe, "LONGEST", 4000)
     monkeypatch.setattr(recipe, "BATCH", 2)
     monkeypatch.setattr(recipe, "RATE", 0.02)
-    example = recipe.Example("who designed it?", ("Ada Brandt designed it.",), "Ada Brandt designed it.")
+    example = recipe.Example("who designed it?", "Ada Brandt designed it.", "Ada Brandt designed it.")
     asked = Writer(causal, tokenizer, about="tiny", revision="")
     encoded = recipe.encode(example, asked, tokenizer)
     assert tokenizer.decode(encoded.ids[encoded.start :]) == "Ada Brandt designed it.<end>"
