@@ -65,9 +65,10 @@ MEASURES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """A set of questions with the settings under which its articles are indexed."""
+    """A set of questions, how many it was taken from, and the settings under which its articles are indexed."""
 
     name: str
+    of: int
     dataset: Dataset
     config: Config
 
@@ -82,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", choices=["seeds", "clapnq"], default=["seeds", "clapnq"])
     parser.add_argument("--systems", nargs="+", help="these systems alone")
     parser.add_argument("--also", nargs="*", default=[], metavar="NAME=MODEL", help="further models, asked briefly")
+    parser.add_argument("--note", default="", help="a sentence on the circumstances, for the report")
     parser.add_argument("--dry-run", action="store_true", help="print, and write no report")
     options = parser.parse_args(arguments)
     systems = {
@@ -101,8 +103,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         for name, settings in systems.items():
             changed = with_settings(asking.config, settings, where=name)
-            columns[f"{asking.name}: {name}"] = list(answers(changed, asking, name, encoder=encoder, kept=kept))
-    text = report_text(columns, skipped=skipped)
+            label = f"{asking.name}, {len(asking.dataset.questions)} of {asking.of}: {name}"
+            columns[label] = list(answers(changed, asking, name, encoder=encoder, kept=kept))
+    text = report_text(columns, skipped=skipped, threads=config.threads, note=options.note)
     print(text)
     if not options.dry_run:
         put_part(REPORT, text, name=PART)
@@ -127,8 +130,10 @@ def asking_of(key: str, config: Config, options: argparse.Namespace) -> Asking |
     """Return a set's questions, their articles still to be indexed; None where its files are not there."""
     if key == "seeds":
         dataset = read_dataset(ROOT / "seeds" / "questions.jsonl", split=options.split)
-        dataset = limited(dataset, options.limit)
-        return Asking(f"seeds, {options.split} half", dataset, _apart(config, "seeds", ROOT / "seeds"))
+        chosen = limited(dataset, options.limit)
+        return Asking(
+            f"seeds, {options.split} half", len(dataset.questions), chosen, _apart(config, "seeds", ROOT / "seeds")
+        )
     try:
         whole = SETS[key].read(options.data)
     except OSError:
@@ -137,7 +142,9 @@ def asking_of(key: str, config: Config, options: argparse.Namespace) -> Asking |
     if isinstance(whole.corpus, tuple) and not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, "".join(corpus_lines(whole.corpus)).encode())
-    return Asking(f"{SETS[key].name}, {SETS[key].about}", sample(whole, each=options.each), _apart(config, key, file))
+    chosen = sample(whole, each=options.each)
+    about = f"{SETS[key].name}, {SETS[key].about}"
+    return Asking(about, len(whole.questions), chosen, _apart(config, key, file))
 
 
 def sample(dataset: Dataset, *, each: int, seed: int = SEED) -> Dataset:
@@ -259,7 +266,9 @@ def values(rows: Sequence[Row], measure: str) -> list[float]:
     return [row["measures"][measure] for row in rows if measure in row["measures"]]
 
 
-def report_text(columns: Mapping[str, Sequence[Row]], *, skipped: Sequence[str]) -> str:
+def report_text(
+    columns: Mapping[str, Sequence[Row]], *, skipped: Sequence[str], threads: int = 0, note: str = ""
+) -> str:
     """Return the part of the report: a column for each set and system, a row for each measure."""
     lines = [["questions", *(str(len(rows)) for rows in columns.values())]]
     counts = [
@@ -271,7 +280,7 @@ def report_text(columns: Mapping[str, Sequence[Row]], *, skipped: Sequence[str])
     text = (
         "## Answers that a small model writes\n\n"
         f"Written by `python -m benchmarks.writers` on {datetime.now(UTC).date().isoformat()}, rag {__version__}, "
-        f"Python {platform.python_version()}, {usable_cores()} cores.\n"
+        f"Python {platform.python_version()}, {threads or usable_cores()} threads. {note}\n"
         "Means with 95 % bootstrap intervals, and the number of questions that have the measure. The questions of\n"
         f"CLAPNQ are a random sample (seed {SEED}), half of them without an answer, asked of all its dev passages.\n"
         "What nothing bore out is left out; where nothing is left, the answer is quoted and counts as the user sees it."
