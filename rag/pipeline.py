@@ -250,10 +250,12 @@ def show(config: Config, target: str, *, at: tuple[int, int] | None = None) -> S
 
 def models() -> Models:
     """Return the models that can write: those that were added, and those that can be added by name."""
-    from rag.models.registry import added_models, catalogue
+    from rag.models.registry import added_models, catalogue, packaged_origin
 
     added = tuple(added_models())
-    return Models(added, {name: entry["about"] for name, entry in catalogue().items()})
+    origins = {model.origin for model in added}
+    available = {name: entry["about"] for name, entry in catalogue().items() if packaged_origin(name) not in origins}
+    return Models(added, available)
 
 
 def add_model(target: str, *, name: str | None, revision: str | None, reporting: Reporting = SILENT) -> AddedModel:

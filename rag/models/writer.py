@@ -6,7 +6,6 @@ GGUF file that is unpacked when it is loaded; nothing that a model brings is run
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -173,9 +172,9 @@ def load_writer(name: str, *, device: str = "auto", dtype: str = "auto", seed: i
     try:
         model, tokenizer = load_causal(found.path, dtype=_dtype(dtype, on=on))
         model.to(on)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, json.JSONDecodeError) as error:
+    except Exception as error:  # a file that is broken fails wherever it is, in its own way
         raise ModelBroken(
-            f"model in {found.path} cannot be loaded: {error}", hint=f"check it with: rag models verify {name}"
+            f"model in {found.path} cannot be loaded: {_said(error)}", hint=f"check it with: rag models verify {name}"
         ) from error
     return Writer(model, tokenizer, about=name, revision=found.revision)
 
@@ -188,6 +187,10 @@ def load_causal(path: Path, *, dtype: torch.dtype) -> tuple[Any, Any]:
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
     given: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     if path.is_file():
+        from transformers import modeling_gguf_pytorch_utils as unpacking
+
+        # It shows a bar of its own, which no switch of transformers turns off.
+        vars(unpacking)["tqdm"] = lambda steps, **_: steps
         given["gguf_file"] = path.name
         folder = path.parent
         weights: dict[str, Any] = {"quantization_config": GgufConfig(dequantize=True)}
@@ -199,12 +202,28 @@ def load_causal(path: Path, *, dtype: torch.dtype) -> tuple[Any, Any]:
 
 
 def convert_gguf(file: Path, folder: Path) -> None:
-    """Unpack a GGUF file once into a folder of safetensors with its tokenizer and chat template."""
-    import torch
+    """Unpack a GGUF file once into a folder of safetensors with its tokenizer and chat template.
 
-    model, tokenizer = load_causal(file, dtype=torch.bfloat16)
+    Raises:
+        ModelBroken: it cannot be unpacked.
+    """
+    import torch
+    from transformers.utils import logging as transformers_logging
+
+    # How it is unpacked is transformers' own affair; what cannot be is an error.
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
+    try:
+        model, tokenizer = load_causal(file, dtype=torch.bfloat16)
+    except Exception as error:  # as above
+        raise ModelBroken(
+            f"{file} cannot be unpacked: {_said(error)}", hint="get the file again, or name a folder of safetensors"
+        ) from error
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _said(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _dtype(name: str, *, on: str) -> torch.dtype:

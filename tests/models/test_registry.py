@@ -1,10 +1,13 @@
 import hashlib
+import http.server
 import json
+import threading
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from rag import pipeline
 from rag.cli import main
 from rag.errors import ModelBroken, ModelMissing
 from rag.models import registry
@@ -155,6 +158,93 @@ def test_a_package_with_another_checksum_is_not_added(packaged):
     with pytest.raises(ModelBroken, match="SHA-256"):
         add_model("tiny", notify=print, **kept)
     assert added_models() == []
+
+
+def test_a_model_that_was_added_is_not_offered_again(packaged):
+    assert list(pipeline.models().available) == ["tiny"]
+    add_model("tiny", name="mine", notify=print, **packaged[0])
+    assert list(pipeline.models().available) == []
+    remove_model("mine")
+    assert list(pipeline.models().available) == ["tiny"]
+
+
+@pytest.mark.parametrize("name", ["", "model.gguf"])
+def test_a_model_that_was_not_added_is_hashed_once(folder, monkeypatch, name):
+    (folder / "model.gguf").write_bytes(b"GGUF")
+    path = folder / name if name else folder
+    first = find_writer(str(path)).revision
+    monkeypatch.setattr(hashlib, "file_digest", None)  # nothing is read again
+    assert find_writer(str(path)).revision == first
+    monkeypatch.undo()
+    for file in ("model.safetensors", "model.gguf"):
+        (folder / file).write_bytes(b"other weights")
+    assert find_writer(str(path)).revision != first
+
+
+class Answering(http.server.BaseHTTPRequestHandler):
+    """A hub that says no, each time as its server is told to."""
+
+    def do_GET(self):
+        status, code = self.server.says
+        self.send_response(status)
+        self.send_header("X-Error-Code", code)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def refused(server, **given):
+    with pytest.raises(ModelMissing) as caught:
+        add_model(
+            "some/tiny", notify=print, hub=registry._HuggingFace(f"http://127.0.0.1:{server.server_port}"), **given
+        )
+    assert added_models() == []
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("says", "given", "told", "hint"),
+    [
+        ((404, "RepoNotFound"), {}, "has no model some/tiny", "the id is right"),
+        ((401, "RepoNotFound"), {}, "has no model some/tiny", "hf auth login"),
+        ((403, "GatedRepo"), {}, "accepted its terms", "hf auth login"),
+        ((404, "RevisionNotFound"), {"revision": "abc"}, "no revision abc", "leave out --revision"),
+        ((503, ""), {}, "answers 503", "try again later"),
+    ],
+)
+def test_a_hub_that_refuses_says_what_to_do(hub, says, given, told, hint):
+    hub.says = says
+    error = refused(hub, **given)
+    assert told in error.message
+    assert hint in error.hint
+
+
+def test_a_hub_out_of_reach_says_what_to_do(hub):
+    hub.server_close()
+    error = refused(hub)
+    assert "cannot be reached for some/tiny" in error.message
+    assert "rag models add smollm2-135m" in error.hint
+
+
+def test_a_file_that_cannot_be_fetched_says_what_to_do(hub, tmp_path):
+    hub.says = (404, "EntryNotFound")
+    with pytest.raises(ModelMissing) as caught:
+        registry._HuggingFace(f"http://127.0.0.1:{hub.server_port}").fetch("some/tiny", "c0ffee", "x.json", tmp_path)
+    assert caught.value.hint is not None
 
 
 def test_a_missing_model_names_the_command_that_adds_it():

@@ -19,7 +19,7 @@ def folder(tmp_path_factory):
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    plain = Tokenizer(models.BPE({letter: number for number, letter in enumerate(letters)}, []))
+    plain = Tokenizer(models.BPE({text: number for number, text in enumerate([*letters, "th"])}, [("t", "h")]))
     plain.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     plain.decoder = decoders.ByteLevel()
     tokenizer = PreTrainedTokenizerFast(
@@ -108,3 +108,86 @@ def test_a_missing_model_names_what_adds_one(tmp_path, monkeypatch):
     monkeypatch.setenv("RAG_CACHE", str(tmp_path))
     with pytest.raises(ModelMissing, match="was not found"):
         load_writer("nobody/nothing")
+
+
+# GGUF
+
+
+@pytest.fixture(scope="module")
+def gguf_file(folder, tmp_path_factory):
+    """The tiny Llama as llama.cpp's converter writes it: its names, and its order of the rows for rotation."""
+    import gguf
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    config = model.config
+    file = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
+    made = gguf.GGUFWriter(file, "llama")
+    made.add_context_length(config.max_position_embeddings)
+    made.add_embedding_length(config.hidden_size)
+    made.add_block_count(config.num_hidden_layers)
+    made.add_feed_forward_length(config.intermediate_size)
+    made.add_head_count(config.num_attention_heads)
+    made.add_head_count_kv(config.num_key_value_heads)
+    made.add_layer_norm_rms_eps(config.rms_norm_eps)
+    made.add_rope_dimension_count(config.hidden_size // config.num_attention_heads)
+    made.add_vocab_size(config.vocab_size)
+    tokens = [tokenizer.convert_ids_to_tokens(number) for number in range(len(tokenizer))]
+    made.add_tokenizer_model("gpt2")
+    made.add_token_list(tokens)
+    made.add_token_types([3 if token.startswith("<|") else 1 for token in tokens])
+    made.add_token_merges(["t h"])
+    made.add_eos_token_id(tokenizer.eos_token_id)
+    made.add_bos_token_id(tokenizer.convert_tokens_to_ids("<|im_start|>"))
+    made.add_chat_template(TEMPLATE)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
+    for name, weights in model.state_dict().items():
+        rows = weights.numpy()
+        if "q_proj" in name or "k_proj" in name:
+            heads = config.num_attention_heads if "q_proj" in name else config.num_key_value_heads
+            rows = rows.reshape(heads, 2, -1, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape)
+        made.add_tensor(names.get_name(name, try_suffixes=(".weight",)), rows)
+    made.write_header_to_file()
+    made.write_kv_data_to_file()
+    made.write_tensors_to_file()
+    made.close()
+    return file
+
+
+def test_a_gguf_file_is_the_model_that_it_was_made_of(gguf_file, writer, capfd):
+    import torch
+
+    from rag.models.writer import load_causal
+
+    model, tokenizer = load_causal(gguf_file, dtype=torch.float32)
+    prompt = torch.tensor([writer.prompt_ids(MESSAGES)])
+    assert tokenizer("Who?", add_special_tokens=False)["input_ids"] == writer._ids("Who?")
+    with torch.inference_mode():
+        assert torch.allclose(model(prompt).logits, writer._model(prompt).logits, atol=1e-5)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_gguf_file_is_unpacked_once_in_silence(gguf_file, writer, tmp_path, monkeypatch, capfd):
+    from rag.cli import main
+    from rag.models.writer import load_writer
+
+    monkeypatch.setenv("RAG_CACHE", str(tmp_path))
+    assert main(["models", "add", str(gguf_file), "--name", "tiny", "-q"]) == 0
+    printed = capfd.readouterr()
+    assert printed.err == ""
+    assert printed.out.startswith("added tiny: ")
+    unpacked = load_writer("tiny", device="cpu", dtype="float32", threads=1)
+    assert unpacked.prompt_ids(MESSAGES) == writer.prompt_ids(MESSAGES)
+    assert unpacked._ends >= {writer._tokenizer.eos_token_id}
+
+
+def test_a_gguf_file_that_is_none_is_refused(tmp_path, monkeypatch, capsys):
+    from rag.cli import main
+    from rag.models.writer import load_writer
+
+    monkeypatch.setenv("RAG_CACHE", str(tmp_path))
+    (tmp_path / "no.gguf").write_bytes(b"GGUF but no more")
+    with pytest.raises(ModelBroken, match="cannot be loaded"):
+        load_writer(str(tmp_path / "no.gguf"))
+    assert main(["models", "add", str(tmp_path / "no.gguf")]) == 1
+    assert "cannot be unpacked" in capsys.readouterr().err
