@@ -167,9 +167,28 @@ _PLACES = frozenset(
     """.split()  # noqa: SIM905  # as above
 )
 _PREPOSITIONAL = re.compile(
-    r"(?P<preposition>for|in|on|at|to|from|of|by|with|since|until|during|under|after|before)\s+(?P<rest>.+)",
+    r"(?P<preposition>for|in|on|at|to|from|of|by|with|since|until|during|under|after|before|about|against|through)\s+"
+    r"(?P<rest>.+)",
     re.IGNORECASE,
 )
+_MONTH = "(?:January|February|March|April|May|June|July|August|September|October|November|December)"
+_PERIOD = "(?:year|month|week|quarter|decade|season|spring|summer|autumn|winter)"
+_TIME = (
+    rf"(?:(?:early|late|mid)[ -])?(?:{_MONTH}(?:\s+\d{{1,2}})?(?:,?\s+(?:of\s+)?(?:1[6-9]|20)\d\d)?"
+    rf"|\d{{1,2}}\s+{_MONTH}(?:\s+(?:1[6-9]|20)\d\d)?|(?:1[6-9]|20)\d\d)\b"
+    rf"|(?:the\s+)?(?:first|second|third|fourth|last)\s+(?:half|quarter)(?:\s+of\s+(?:1[6-9]|20)\d\d)?\b"
+    rf"|(?:the\s+)?(?:(?:1[6-9]|20)\d0s|(?:last|this|next|same|previous|following)\s+{_PERIOD})\b"
+)
+_TIME_PART = re.compile(rf"(?P<preposition>(?i:in|on|at|since|until|during|by|after|before))\s+(?P<rest>{_TIME})")
+_TIMED = re.compile(rf"\b(?:(?P<preposition>(?i:in|on|at|since|until|during|by|after|before))\s+)?(?P<rest>{_TIME})")
+# What may stand between a preposition and a name that it goes with: "from mainland China".
+_QUALIFIER = (
+    rf"(?!(?:{_PREPOSITION}|{_AUXILIARY}|against|through|and|or|but|if|that|who|whom|whose|what|which|when|where|why|how)"
+    r"\b)[a-z][\w-]*"
+)
+_OBJECT_ENDS = rf"(?=\s*[?.!,;]|\s*$|\s+(?:{_PREPOSITION}|against|through|and|or|but)\b)"
+_PLACING = frozenset({"in", "on", "at"})  # of place, time and matter alike
+_WHERE = frozenset({"in", "on", "at", "to", "into"})
 _BRACKETS = re.compile(r"(?P<head>.+?)\s*[(（](?P<inner>[^()（）]+)[)）]", re.DOTALL)
 _CLAUSE_END = re.compile(r"[,;:.?!]\s|\b(?:and|but|if|when|that|because|whether)\s")
 _LONG_PLACES = frozenset(
@@ -276,7 +295,7 @@ def _cut_short(typed: str, turns: Sequence[Turn]) -> _Leaning | None:
         leaning = _Leaning(f"Who said that {_clause(last)}?", made_of_last=True)
     elif match := _BARE.fullmatch(bare):
         leaning = _Leaning(_asked_of(match["wh"], last), made_of_last=True)
-    elif typed.endswith("?") and len(bare.split()) <= _SHORT_PART and _is_part(bare.rstrip("?.! ")):
+    elif typed.endswith("?") and _is_short(bare.rstrip("?.! ")):
         leaning = _replaced(bare.rstrip("?.! "), last)
     return leaning
 
@@ -291,12 +310,20 @@ def _whole(asked: str, turns: Sequence[Turn]) -> _Leaning | None:
     return None if named and _ASKS.match(asked) else _Leaning(asked, behind=True, sure=False)
 
 
+def _is_short(text: str) -> bool:
+    """Tell whether a text is a part of a question by its length, or by the preposition that it begins with."""
+    return _is_part(text) and (len(text.split()) <= _SHORT_PART or _PREPOSITIONAL.fullmatch(text) is not None)
+
+
 def _is_part(text: str) -> bool:
     """Tell whether a text is a part of a question, not one of its own."""
+    if _TIME_PART.fullmatch(text):
+        return True
     return (
         len(text.split()) <= _LONG_PART
         and not _ASKS.match(text)
-        and not re.match(r"(?:i|we|you|he|she|it|they|if|that|to)\b", text, re.IGNORECASE)
+        and not re.match(r"(?:i|we|you|he|she|it|they|if|that)\b", text, re.IGNORECASE)
+        and (not re.match(r"to\b", text, re.IGNORECASE) or _kind(text) is not None)
         and not re.search(r"[.?!]\s", text)
     )
 
@@ -332,8 +359,12 @@ def _replaced(what: str, last: Turn, *, corrected: bool = False, old: str | None
     asked = asked[0].upper() + asked[1:]
     if old is not None and old in asked:
         return _Leaning(asked.replace(old, what), made_of_last=True)
+    if (timed := _timed(what, asked)) is not None:
+        return _Leaning(timed, made_of_last=True)
     match = _PREPOSITIONAL.fullmatch(what)
     core, preposition = (match["rest"], match["preposition"]) if match else (what, None)
+    if preposition is not None and (slot := _slot(preposition, core, asked)) is not None:
+        return _Leaning(asked[: slot[0]] + core + asked[slot[1] :], made_of_last=True)
     place = _place_of(core, asked, preposition=preposition, corrected=corrected)
     if place is not None:
         start, end = place
@@ -343,12 +374,56 @@ def _replaced(what: str, last: Turn, *, corrected: bool = False, old: str | None
     return _Leaning(f"What about {what}?", behind=True)
 
 
+def _timed(what: str, asked: str) -> str | None:
+    """Return a question with another time, in the place of the last one in it; None if one of the two has none."""
+    new, olds = _TIME_PART.fullmatch(what), list(_TIMED.finditer(asked))
+    if new is None or not olds:
+        return None
+    old = olds[-1]
+    start = old.start() if old["preposition"] else old.start("rest")
+    text = f"{new['preposition'].lower()} {new['rest']}" if old["preposition"] else new["rest"]
+    if start == 0:
+        text = text[0].upper() + text[1:]
+    return asked[:start] + text + asked[old.end() :]
+
+
+def _slot(preposition: str, core: str, asked: str) -> tuple[int, int] | None:
+    """Return the slice of a question that stands behind the same preposition, and is no time.
+
+    Of several, that of the same kind; behind "in", "on" and "at", which say where, when and in what, only that.
+    """
+    behind = rf"\b{re.escape(preposition)}\s+"
+    named = rf"(?:(?:the|a|an)\s+)?(?:{_QUALIFIER}\s+){{0,2}}?{_NAME.pattern}"
+    plain = rf"{_QUALIFIER}(?:\s+{_QUALIFIER}){{0,3}}{_OBJECT_ENDS}"
+    found = re.finditer(rf"(?i:{behind})(?P<rest>{named}|{plain})", asked)
+    slots = [match for match in found if not _TIMED.fullmatch(match["rest"])]
+    kind = _kind(core)
+    same = [match for match in slots if _kind(match["rest"]) is kind]
+    chosen = same or ([] if preposition.casefold() in _PLACING else slots)
+    return chosen[0].span("rest") if chosen else None
+
+
+def _may_follow(preposition: str, asked: str, match: re.Match[str]) -> bool:
+    """Tell whether a name may give its place to one behind a preposition: it stands behind none, or one as near."""
+    before = re.search(rf"\b({_PREPOSITION})\s+(?:the\s+)?$", asked[: match.start()], re.IGNORECASE)
+    if before is None:
+        return True
+    one, other = preposition.casefold(), before[1].casefold()
+    return one == other or {one, other} <= _WHERE
+
+
+def _kind(phrase: str) -> _Role | None:
+    """Return what a name in a phrase is the name of; None if there is no name in it."""
+    names = list(_name_matches(phrase))
+    return _role_of(names[-1].group(), "", "") if names else None
+
+
 def _place_of(core: str, asked: str, *, preposition: str | None, corrected: bool) -> tuple[int, int] | None:
     """Return the slice of a question that another part can take the place of."""
     if _YEAR.fullmatch(core):
         years = list(_YEAR.finditer(asked))
         return years[-1].span() if years else None
-    names = list(_name_matches(asked))
+    names = [match for match in _name_matches(asked) if preposition is None or _may_follow(preposition, asked, match)]
     if _NAME.fullmatch(core.removeprefix("the ").removeprefix("The ")):
         behind = rf"\b{re.escape(preposition or '')}\s+(?:the\s+)?$"
         same_place = [m for m in names if preposition and re.search(behind, asked[: m.start()], re.IGNORECASE)]

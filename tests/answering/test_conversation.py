@@ -18,6 +18,7 @@ BLAZEK = Turn(
 SAID = Turn("What did Kishida say about the buoy?", ("Kishida demanded that a buoy be removed.",))
 FELL = Turn("How much did imports from Japan fall in 2023?", ("Imports fell by 12.9%.",))
 COURT = Turn("What is the Hayashi Court?")
+VISITORS = Turn("How many visitors from South Korea came to Hong Kong in 2023?")
 FIRMS = Turn("How many Japanese companies are in Hong Kong?", ("There were 1,400 in Hong Kong.",))
 MET = Turn("Where did Kishida and Xi meet?", ("They met in San Francisco in November 2023.",), "San Francisco")
 CHINESE = Turn("2023年中国的进口额是多少？")
@@ -39,6 +40,16 @@ WHO = Turn("谁访问了北京？", ("林芳正访问了北京。",), "林芳正
         (FELL, "2024?", "How much did imports from Japan fall in 2024?"),
         (FELL, "What about exports?", "How much did exports from Japan fall in 2023?"),
         (FELL, "And from Korea?", "How much did imports from Korea fall in 2023?"),
+        (VISITORS, "And from mainland China?", "How many visitors from mainland China came to Hong Kong in 2023?"),
+        (VISITORS, "From Japan?", "How many visitors from Japan came to Hong Kong in 2023?"),
+        (VISITORS, "And to Macau?", "How many visitors from South Korea came to Macau in 2023?"),
+        (FELL, "In the first half of 2024?", "How much did imports from Japan fall in the first half of 2024?"),
+        (VISITORS, "And since 2020?", "How many visitors from South Korea came to Hong Kong since 2020?"),
+        (VISITORS, "And in Okinawa?", "How many visitors from South Korea came to Okinawa in 2023?"),
+        (Turn("How many work in tourism?"), "And in Hong Kong?", "How many work in tourism in Hong Kong?"),
+        (SAID, "And about the ban?", "What did Kishida say about the ban?"),
+        (BAN, "To lift it?", "To lift it? (When did Beijing ban Japanese seafood?)"),
+        (Turn("In 2023, how much was sold?"), "And in May 2024?", "In May 2024, how much was sold?"),
         (BAN, "And in 2024?", "When did Beijing ban Japanese seafood in 2024?"),
         (SAID, "And Xi?", "What did Xi say about the buoy?"),
         (BAN, "What about whales?", "What about whales? (When did Beijing ban Japanese seafood?)"),
@@ -122,3 +133,26 @@ def test_whatever_is_typed_means_something(typed, turns):
     assert understood == understand(typed, turns)
     assert bool(understood.question.strip()) == bool(typed.strip())
     assert understood == understand(understood.question, []) or turns
+
+
+PLACES = ["South Korea", "mainland China", "Japan", "the United States", "rural Thailand", "Hong Kong"]
+TIMES = ["2023", "May 2024", "the first half of 2024", "late 2022", "the second quarter", "last year", "12 March 2021"]
+
+
+@given(st.sampled_from(["from", "to", "with", "of", "by", "for", "against"]), st.permutations(PLACES), st.booleans())
+def test_what_stands_behind_the_same_preposition_is_replaced_and_can_be_put_back(preposition, places, leading):
+    one, other, *_ = places
+    asked = f"How many visitors {preposition} {{}} were counted last year?"
+    typed = ("And " if leading else "") + f"{preposition} {{}}?"
+    there = understand(typed.format(other), [Turn(asked.format(one))]).question
+    assert there == asked.format(other)
+    assert understand(typed.format(one), [Turn(there)]).question == asked.format(one)
+
+
+@given(st.sampled_from(["in", "since", "until", "during", "before"]), st.sampled_from(["in", "since", "by", "after"]),
+       st.permutations(TIMES))  # fmt: skip
+def test_another_time_takes_the_place_of_the_one_before(old, new, times):
+    turn = Turn(f"How much did exports to Japan fall {old} {times[0]}?")
+    assert (
+        understand(f"And {new} {times[1]}?", [turn]).question == f"How much did exports to Japan fall {new} {times[1]}?"
+    )
