@@ -2,7 +2,6 @@
 # Annotations are read by typer as objects, so this module does without `from __future__ import annotations`.
 
 import atexit
-import contextlib
 import functools
 import inspect
 import logging
@@ -258,6 +257,9 @@ def chat(
     source: Source = None,
     language: Language = None,
     keep_unsupported: KeepUnsupported = False,
+    save: Annotated[
+        Path | None, typer.Option("--save", help="Keep what is typed in a file, for the next time.")
+    ] = None,
 ) -> None:
     """Answer question after question; follow-ups are understood.
 
@@ -272,7 +274,7 @@ def chat(
         engine.ready()
         talk = Talk(Conversation(engine, wanted=wanted), _showing(options, _Unfolded(options), reporting.notify))
         try:
-            converse(talk, read=_line_reader(reporting.notify))
+            converse(talk, read=_line_reader(reporting.notify, save=save))
         except Left as left:
             if left.interrupted:
                 raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -660,14 +662,14 @@ def _style(options: Options) -> "Style":
     )
 
 
-def _line_reader(notify: Callable[[str], None]) -> Callable[[], str]:
-    """Return what reads the next line: with a prompt and line editing on a terminal, whose history is kept nowhere."""
+def _line_reader(notify: Callable[[str], None], *, save: Path | None) -> Callable[[], str]:
+    """Return what reads the next line: with a prompt and line editing on a terminal, else plainly."""
     from rag.render import escape
 
     if sys.stdin.isatty() and sys.stdout.isatty():
-        with contextlib.suppress(ImportError):
-            import readline  # noqa: F401  # from here on input() edits lines
-        return lambda: input("> ")
+        from rag.terminal import line_reader
+
+        return line_reader(save=save)
 
     def read() -> str:
         if sys.stdin.isatty():

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -61,8 +62,6 @@ def talk(capsys, monkeypatch):
 
 @pytest.fixture
 def engine():
-    from pathlib import Path
-
     from rag.config import load_config
 
     config = load_config(file=None, overrides={}, environment={}, cwd=Path.cwd())
@@ -295,18 +294,17 @@ def test_only_so_many_turns_are_remembered(engine):
     assert len(conversation._turns) == chat.REMEMBERED
 
 
-def test_a_terminal_is_read_with_a_prompt(monkeypatch, capsys):
-    lines = iter(["When did China ban seafood?"])
+@pytest.mark.parametrize("flags", [[], ["--save", "typed"]])
+def test_a_terminal_is_read_with_line_editing(monkeypatch, capsys, flags):
+    saved = []
 
-    def typed(prompt):
-        assert prompt == "> "
-        try:
-            return next(lines)
-        except StopIteration:
-            raise EOFError from None
+    def line_reader(*, save):
+        saved.append(save)
+        return reader("When did China ban seafood?", EOFError)
 
-    monkeypatch.setattr("builtins.input", typed)
+    monkeypatch.setattr("rag.terminal.line_reader", line_reader)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    assert main(["chat"]) == 0
+    assert main(["chat", *flags]) == 0
     assert "seafood" in capsys.readouterr().out
+    assert saved == [Path("typed") if flags else None]

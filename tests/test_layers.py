@@ -29,6 +29,7 @@ ORDER = [
     "pipeline",
     "batch",
     "chat",
+    "terminal",
     "scoring",
     "formats",
     "cli",
@@ -47,6 +48,7 @@ ONLY_IN = {
     "onnx": {"models"},
     "onnxruntime": {"models.runtime"},
     "peft": set(),  # of training/ alone
+    "prompt_toolkit": {"terminal"},
     "pypdfium2": {"articles"},
     "rich": {"progress", "render"},
     "safetensors": {"models"},
