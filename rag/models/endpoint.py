@@ -35,6 +35,7 @@ _SHOWN: Final = 200  # characters of it that are told
 _CHARACTERS_PER_TOKEN: Final = 3  # of English, less than any usual tokenizer needs, so that a budget holds
 _OK: Final = 200
 _AGAIN: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+_MALFORMED: Final = frozenset({400, 422, 501})  # what a server says of a field that it does not take
 _MEANT: Final[Mapping[int, str]] = {
     401: f"put the endpoint's key into the environment: {KEY_VARIABLE}=…",
     403: f"put a key that may use this model into the environment: {KEY_VARIABLE}=…",
@@ -86,6 +87,10 @@ class _TryAgain(Exception):
         self.after_s = after_s
 
 
+class _NotStreamed(Exception):
+    """The server takes no request whose answer is to be streamed."""
+
+
 class EndpointWriter:
     """A model behind a URL, as a `TextWriter`.
 
@@ -130,12 +135,18 @@ class EndpointWriter:
         return (len(text) - wide) // _CHARACTERS_PER_TOKEN + 2 * wide + 1
 
     def write(self, messages: Sequence[Message], *, max_tokens: int) -> Iterator[str]:
-        """Yield the model's turn piece by piece, as it arrives.
+        """Yield the model's turn piece by piece, as it arrives; as a whole, from a server that refuses to stream.
 
         Raises:
             EndpointError: the server cannot be reached, is silent for too long, or says what is no chat completion.
             EndpointRefused: it does not take the request, whatever the question.
         """
+        try:
+            yield from self._tried(messages, max_tokens=max_tokens, streamed=True)
+        except _NotStreamed:
+            yield from self._tried(messages, max_tokens=max_tokens, streamed=False)
+
+    def _tried(self, messages: Sequence[Message], *, max_tokens: int, streamed: bool) -> Iterator[str]:
         body = json.dumps(
             {
                 "model": self.model,
@@ -143,7 +154,7 @@ class EndpointWriter:
                 "max_tokens": max_tokens,
                 "temperature": 0,
                 "seed": 0,
-                "stream": True,
+                "stream": streamed,
             }
         ).encode()
         # Seeded, so that a run can be repeated; by the body, so that many at once do not come back in step.
@@ -151,7 +162,7 @@ class EndpointWriter:
         for attempt in range(self._retries + 1):
             begun = False
             try:
-                for piece in self._attempt(body):
+                for piece in self._attempt(body, streamed=streamed):
                     begun = True
                     yield piece
             except (_TryAgain, OSError, http.client.HTTPException) as error:
@@ -167,18 +178,19 @@ class EndpointWriter:
             else:
                 return
 
-    def _attempt(self, body: bytes) -> Iterator[str]:
+    def _attempt(self, body: bytes, *, streamed: bool) -> Iterator[str]:
         with self._connected() as connection:
-            headers = {"Content-Type": "application/json", "Accept": "text/event-stream", "User-Agent": "rag"}
+            wanted = "text/event-stream" if streamed else "application/json"
+            headers = {"Content-Type": "application/json", "Accept": wanted, "User-Agent": "rag"}
             if self._key:
                 headers["Authorization"] = f"Bearer {self._key}"
             connection.request("POST", self.address.path, body=body, headers=headers)
             with connection.getresponse() as response:
-                yield from self._read(response)
+                yield from self._read(response, streamed=streamed)
 
-    def _read(self, response: http.client.HTTPResponse) -> Iterator[str]:
+    def _read(self, response: http.client.HTTPResponse, *, streamed: bool) -> Iterator[str]:
         if response.status != _OK:
-            self._refuse(response)
+            self._refuse(response, streamed=streamed)
         if "Content-Type" not in response.headers:
             raise _TryAgain("ends before it is done")
         kind = response.headers.get_content_type()
@@ -206,9 +218,11 @@ class EndpointWriter:
         finally:
             connection.close()
 
-    def _refuse(self, response: http.client.HTTPResponse) -> None:
+    def _refuse(self, response: http.client.HTTPResponse, *, streamed: bool) -> None:
         """Raise what a status other than 200 means."""
         said = self._said(response.read(_MOST_ERROR))
+        if streamed and response.status in _MALFORMED and "stream" in said.casefold():
+            raise _NotStreamed
         told = f"answers {response.status} {response.reason}{said}"
         if response.status in _AGAIN:
             raise _TryAgain(told, after_s=_retry_after_s(response.headers.get("Retry-After")))

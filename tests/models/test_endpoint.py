@@ -346,6 +346,25 @@ def test_a_refusal_is_not_tried_again_and_says_what_to_change(server, writer, wa
     assert (len(server.requests), waits) == (1, [])
 
 
+@pytest.mark.parametrize("status", ["400 Bad Request", "422 Unprocessable Entity", "501 Not Implemented"])
+def test_a_server_that_refuses_to_stream_is_asked_for_the_whole(server, writer, waits, status):
+    whole = json.dumps({"choices": [{"message": {"content": "Because."}, "finish_reason": "stop"}]})
+    server.script = [
+        head(status) + '{"error": {"message": "stream is not supported"}}',
+        head(kind="application/json") + whole,
+    ]
+    assert list(writer(retries=0).write(ASKED, max_tokens=9)) == ["Because."]
+    assert [request.body["stream"] for request in server.requests] == [True, False]
+    assert waits == []
+
+
+def test_a_server_that_refuses_both_is_told_of_once(server, writer):
+    server.script = [head("400 Bad Request") + "no stream, no whole"]
+    with pytest.raises(EndpointError, match="answers 400"):
+        list(writer(retries=0).write(ASKED, max_tokens=9))
+    assert len(server.requests) == 2
+
+
 def test_a_server_that_is_not_there_is_told(writer):
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
