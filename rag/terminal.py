@@ -30,7 +30,13 @@ def line_reader(
     """
     from prompt_toolkit import PromptSession
 
-    session: PromptSession[str] = PromptSession(PROMPT, history=_history(save), input=keys, output=screen)
+    session: PromptSession[str] = PromptSession(
+        PROMPT,
+        history=_history(save),
+        input=keys,
+        output=screen,
+        reserve_space_for_menu=0,  # nothing is completed, so a prompt in the last line need not scroll
+    )
     return lambda: " ".join(session.prompt().splitlines())  # what is pasted may go over several lines
 
 
