@@ -130,6 +130,19 @@ def test_chinese_and_japanese_are_compared_by_character(said, gold, em, shared):
     assert f1(said, gold, unspaced=True) == pytest.approx(shared)
 
 
+def test_a_repeated_word_counts_as_often_as_both_answers_have_it():
+    assert f1("new new york", "new york york", unspaced=False) == pytest.approx(2 / 3)
+    assert f1("new new new", "new", unspaced=False) == pytest.approx(1 / 2)
+    assert f1("york new", "new york new york", unspaced=False) == pytest.approx(2 / 3)
+    assert f1("new york new york", "new york new york", unspaced=False) == 1
+
+
+def test_an_answer_to_what_the_articles_do_not_say_is_wrong():
+    gold = Gold("Who paid for it?", (), (("a.md", (OPENED,)),), answerable=False)
+    assert not correct(answer_of(OPENED), gold)
+    assert answer_measures(answer_of(OPENED), gold)["right"] == 0
+
+
 def test_an_answer_contains_whole_words_only():
     assert contains("It opened in 1999.", "the 1999", unspaced=False) == 1
     assert contains("It cost 19990 francs.", "1999", unspaced=False) == 0
