@@ -8,16 +8,27 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from training.examples import Example, build_pair, cut_window, pick_share, split_sentences
+from training.examples import (
+    Example,
+    build_pair,
+    count_passages_with,
+    cut_window,
+    list_words,
+    pick_share,
+    score_overlap,
+    split_sentences,
+)
 
 FOLDER = Path(__file__).with_name("news")
-HELD_OUT_SHARE = 0.3
+HELD_OUT_SHARE = 0.2
+NEGATIVES = 2
+ALIKE = 5
 Slice = tuple[int, int]
 
 
@@ -76,30 +87,75 @@ def read_news(folder: Path = FOLDER) -> tuple[dict[str, NewsArticle], list[NewsQ
 
 def is_held_out(name: str) -> bool:
     """Tell whether an article is kept apart; the three of a batch, about related matters, go the same way."""
-    prefix, number = name[0], int(name[1:3])
-    return pick_share(f"news batch {prefix} {(number - 1) // 3}") < HELD_OUT_SHARE
+    prefix, number = _batch(name)
+    return pick_share(f"news batch {prefix} {number}") < HELD_OUT_SHARE
 
 
 def make_news_examples(
     articles: dict[str, NewsArticle], questions: Sequence[NewsQuestion], *, rng: random.Random
 ) -> Iterator[Example]:
-    """Yield each question with a window around its sentence, with that sentence alone, and with one beside the mark."""
+    """Yield each question with its sentences as the answerer reads them, and with sentences that only sound alike.
+
+    The answerer reads a sentence in its passage, by itself, and behind the title and the sentence before it.
+    """
+    frequencies = count_passages_with(article.text for article in articles.values())
     for question in questions:
-        name, quote = question.quotes[0]
-        article = articles[name]
-        start = article.text.index(quote)
-        cut = (start, start + len(quote))
-        wide = cut_window(article.text, around=cut, max_words=rng.randint(50, 120), rng=rng)
-        for window in (wide, cut):
-            yield _pair(question, article, window, spans=_spans(question, cut, quote), rng=rng)
+        for name, quote in question.quotes:
+            article = articles[name]
+            start = article.text.index(quote)
+            cut = (start, start + len(quote))
+            wide = cut_window(article.text, around=cut, max_words=rng.randint(50, 120), rng=rng)
+            before = (_start_before(article, start), cut[1])
+            for window, headed in ((wide, rng.random() < 0.6), (cut, False), (before, True)):
+                yield _pair(question, article, window, spans=_spans(question, cut, quote), headed=headed, rng=rng)
+        name, _ = question.quotes[0]
         if question.answerable:
-            beside = _beside(article, [quote for owner, quote in question.quotes if owner == name], rng=rng)
+            beside = _beside(articles[name], [quote for owner, quote in question.quotes if owner == name], rng=rng)
             if beside is not None:
-                yield _pair(question, article, beside, spans=(), rng=rng)
+                yield _pair(question, articles[name], beside, spans=(), headed=rng.random() < 0.6, rng=rng)
+        related = [article for article in articles.values() if _batch(article.name) == _batch(name)]
+        alike = _alike(question, related, frequencies=frequencies, n=len(articles))
+        for article, cut in rng.sample(alike, min(NEGATIVES, len(alike))):
+            before = (_start_before(article, cut[0]), cut[1])
+            window, headed = (before, True) if rng.random() < 0.5 else (cut, False)
+            yield _pair(question, article, window, spans=(), headed=headed, rng=rng)
+
+
+def _batch(name: str) -> tuple[str, int]:
+    """Return which batch of three an article belongs to."""
+    return name[0], (int(name[1:3]) - 1) // 3
+
+
+def _start_before(article: NewsArticle, place: int) -> int:
+    """Return where the sentence before a place begins, or the place where it is the first."""
+    return max((start for start, end in split_sentences(article.text) if end <= place), default=place)
+
+
+def _alike(
+    question: NewsQuestion, articles: Sequence[NewsArticle], *, frequencies: Mapping[str, int], n: int
+) -> list[tuple[NewsArticle, Slice]]:
+    """Return the sentences that share the rarest words with a question and are no gold of it, best first."""
+    words = list_words(question.question)
+    gold = [quote for _, quote in question.quotes]
+    scored = []
+    for article in articles:
+        for start, end in split_sentences(article.text):
+            text = article.text[start:end]
+            if not any(text in quote or quote in text for quote in gold):
+                score = score_overlap(words, other=frozenset(list_words(text)), frequencies=frequencies, n=n)
+                scored.append((score, article.name, (start, end), article))
+    scored.sort(key=lambda row: (-row[0], row[1], row[2]))
+    return [(article, cut) for _, _, cut, article in scored[:ALIKE]]
 
 
 def _pair(
-    question: NewsQuestion, article: NewsArticle, window: Slice, *, spans: tuple[Slice, ...], rng: random.Random
+    question: NewsQuestion,
+    article: NewsArticle,
+    window: Slice,
+    *,
+    spans: tuple[Slice, ...],
+    headed: bool,
+    rng: random.Random,
 ) -> Example:
     exact = len(spans) == 1 and spans[0][1] - spans[0][0] < 60
     made = build_pair(
@@ -114,7 +170,7 @@ def _pair(
         inside=not exact,
         rng=rng,
     )
-    if rng.random() < 0.4:
+    if not headed:
         return made
     head = article.header
     moved = tuple((start + len(head), end + len(head)) for start, end in made.spans)

@@ -68,7 +68,7 @@ class Recipe:
     max_tokens: int = 192
     span_shares: Mapping[tuple[str, bool], float] = field(
         default_factory=lambda: {
-            ("squad2_train_rebuilt", False): 0.66,
+            ("squad2_train_rebuilt", False): 0.9,
             ("qamr_wiki_wikinews", True): 0.12,
             ("qadiscourse", True): 0.35,
             ("qasrl_gs", True): 0.12,
@@ -92,7 +92,7 @@ class Recipe:
     same_article_share: float = 0.3
     other_article_share: float = 0.06
     removed_sentence_share: float = 0.08
-    edited_share: float = 0.22
+    edited_share: float = 0.3
     no_mark_share: float = 0.12
     altered_claims: int = 15_000
     news_times: int = 0

@@ -52,3 +52,17 @@ def test_each_article_has_as_many_near_misses_as_questions_with_an_answer():
     _, questions = read_news()
     halves = Counter((question.quotes[0][0][:3], question.answerable) for question in questions)
     assert sum(n for (_, answerable), n in halves.items() if answerable) == len(questions) / 2
+
+
+def test_sentences_that_sound_alike_are_of_the_same_batch_and_touch_no_gold():
+    articles, questions = read_news()
+    chosen = [question for question in questions if question.quotes[0][0] in {"n01.md", "p02.md"}]
+    for question in chosen:
+        first = int(question.quotes[0][0][1:3]) - 1
+        batch = [f"{question.quotes[0][0][0]}{first // 3 * 3 + i:02}.md" for i in (1, 2, 3)]
+        texts = [articles[name].text for name in batch]
+        gold = [quote for _, quote in question.quotes]
+        for example in make_news_examples(articles, [question], rng=random.Random(3)):
+            body = example.passage[example.header_size :]
+            assert any(body in text for text in texts)
+            assert example.answerable or not question.answerable or all(quote not in body for quote in gold)
