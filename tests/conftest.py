@@ -82,6 +82,9 @@ class WordEncoder:
     def encode_queries(self, texts):
         return self._encode(texts)
 
+    def for_index(self, fingerprint, **_):
+        return self
+
     def _encode(self, texts):
         rows = np.full((len(texts), self.dim), 1e-3, np.float32)
         for row, text in zip(rows, texts, strict=True):
