@@ -2,16 +2,19 @@
 
     python -m training.answerer --data ../shared/data --out rag/answering/calibration.json
 
-The weights come from articles that the reader was never trained on: the dev share of the training data, indexed and
-asked through the whole pipeline. The confidence below which the answerer declines comes from the development half of
-seeds/questions.jsonl, which joins in the weights too. Nothing is looked up in the test half.
+The weights come from articles that the reader was never trained on, indexed and asked through the whole pipeline: the
+dev share of the training data, the batches of our own news that were kept apart, and the development half of
+seeds/questions.jsonl. The confidence below which the answerer declines comes from the last two, the nearest to what
+people ask. Nothing is looked up in the test half.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import random
+import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -28,6 +31,8 @@ from rag.answering.reading import Candidate, DecisionFeatures, PassageFeatures, 
 from rag.config import Config, load_config
 from rag.pipeline import Engine, Reporting, index_articles
 from training.examples import pick_share
+from training.news import FOLDER as NEWS
+from training.news import is_held_out, read_news
 from training.prepare import Recipe, split_key
 from training.sources import SourcePassage, SpanRow, read_passages, read_spans
 
@@ -122,6 +127,20 @@ def seed_questions(path: Path, *, split: str) -> list[Asked]:
         )
         for row in rows
         if row["split"] == split
+    ]
+
+
+def held_out_news() -> list[Asked]:
+    """Return the questions about our own news that the reader was not trained on, with their gold quotes."""
+    _, questions = read_news()
+    return [
+        Asked(
+            question.question,
+            question.answerable,
+            tuple((name, quote, quote) for name, quote in question.quotes) if question.answerable else (),
+        )
+        for question in questions
+        if is_held_out(question.quotes[0][0])
     ]
 
 
@@ -245,53 +264,66 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--seeds", type=Path, default=Path("seeds"))
     parser.add_argument("--out", type=Path, default=Path("rag/answering/calibration.json"))
-    parser.add_argument("--each", type=int, default=400, help="questions with, and without, an answer")
-    parser.add_argument("--most-declined", type=float, default=0.05, help="of the answerable development questions")
+    parser.add_argument("--each", type=int, default=200, help="questions with, and without, an answer")
+    parser.add_argument("--most-declined", type=float, default=0.08, help="of the answerable questions of the last two sets")
     parser.add_argument("--reader", default="shipped")
     options = parser.parse_args()
 
-    passages = read_passages(options.data)
-    spans = read_spans(options.data, passages=passages)
     with tempfile.TemporaryDirectory() as temporary:
-        work = Path(temporary)
-        (work / "held-out").mkdir()
-        articles = held_out_articles(spans, passages=passages)
-        owners = write_articles(work / "held-out", articles=articles, passages=passages)
-        held = configured(work, articles=work / "held-out", index=work / "held-out-index", reader=options.reader)
-        seeds = configured(work, articles=options.seeds.absolute(), index=work / "seeds-index", reader=options.reader)
-        for config in (held, seeds):
-            index_articles(config, [], reporting=Reporting(notify=print))
-        questions = sample_questions(spans, owners=owners, passages=passages, each=options.each)
-        with Engine(held) as held_engine, Engine(seeds) as seeds_engine:
-            judged = list(judge_all(held_engine, questions))
-            dev = list(judge_all(seeds_engine, seed_questions(options.seeds / "questions.jsonl", split="dev")))
-            shortlist = fit_sentences([judged, dev])
-            judged_again = list(read_again(held_engine, judged, shortlist=shortlist))
-            dev_again = list(read_again(seeds_engine, dev, shortlist=shortlist))
-            sentence = fit_sentences([judged_again, dev_again])
-            decided = {
-                "held_out": decide_all(held_engine, judged_again, sentence=sentence),
-                "seeds_dev": decide_all(seeds_engine, dev_again, sentence=sentence),
-            }
-    sets = {"held_out": judged_again, "seeds_dev": dev_again}
+        sets = prepare_sets(Path(temporary), options)
+        with contextlib.ExitStack() as stack:
+            engines = {name: stack.enter_context(Engine(config)) for name, (config, _) in sets.items()}
+            judged = {name: list(judge_all(engines[name], asked)) for name, (_, asked) in sets.items()}
+            shortlist = fit_sentences(list(judged.values()))
+            again = {name: list(read_again(engines[name], rows, shortlist=shortlist)) for name, rows in judged.items()}
+            sentence = fit_sentences(list(again.values()))
+            decided = {name: decide_all(engines[name], rows, sentence=sentence) for name, rows in again.items()}
     decision = fit(
         np.concatenate([features for features, _ in decided.values()]),
         np.concatenate([right for _, right in decided.values()]),
         np.concatenate([np.full(len(right), WEIGHT_OF_A_SET / len(right)) for _, right in decided.values()]),
     )
     confidences = {name: np.array([decision(row) for row in features]) for name, (features, _) in decided.items()}
-    answerable = np.array([row.asked.answerable for row in dev_again])
-    bar = choose_threshold(confidences["seeds_dev"], answerable, most_declined=options.most_declined)
+    likest = [name for name in sets if name != "held_out"]
+    bar = choose_threshold(
+        np.concatenate([confidences[name] for name in likest]),
+        np.array([row.asked.answerable for name in likest for row in again[name]]),
+        most_declined=options.most_declined,
+    )
     described = {
         "shortlist": described_model(shortlist, PassageFeatures),
         "sentence": described_model(sentence, SentenceFeatures),
         "decision": described_model(decision, DecisionFeatures),
         "min_confidence": round(bar, 4),
         "figures": {
-            name: report(name, confidences[name], rows, decided[name][1], bar=bar) for name, rows in sets.items()
+            name: report(name, confidences[name], rows, decided[name][1], bar=bar) for name, rows in again.items()
         },
     }
     options.out.write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+
+
+def prepare_sets(work: Path, options: argparse.Namespace) -> dict[str, tuple[Config, list[Asked]]]:
+    """Index the articles of each set; return the settings to ask them with, and the questions."""
+    passages = read_passages(options.data)
+    spans = read_spans(options.data, passages=passages)
+    (work / "held-out").mkdir()
+    (work / "news").mkdir()
+    articles = held_out_articles(spans, passages=passages)
+    owners = write_articles(work / "held-out", articles=articles, passages=passages)
+    for path in NEWS.glob("*.md"):
+        shutil.copy(path, work / "news")
+    folders = {"held_out": work / "held-out", "news": work / "news", "seeds_dev": options.seeds.absolute()}
+    questions = {
+        "held_out": sample_questions(spans, owners=owners, passages=passages, each=options.each),
+        "news": held_out_news(),
+        "seeds_dev": seed_questions(options.seeds / "questions.jsonl", split="dev"),
+    }
+    sets = {}
+    for name, folder in folders.items():
+        config = configured(work, articles=folder, index=work / f"{name}-index", reader=options.reader)
+        index_articles(config, [], reporting=Reporting(notify=print))
+        sets[name] = (config, questions[name])
+    return sets
 
 
 def described_model(model: Logistic, record: type) -> dict[str, object]:

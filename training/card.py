@@ -121,11 +121,8 @@ ROWS = (
 
 
 def describe_examples(provenance: Mapping[str, Any]) -> str:
-    """Return how many examples the weights have seen, in one run or in two."""
-    before, start = provenance.get("examples_before", 0), provenance["settings"].get("start")
-    if not start:
-        return f"{provenance['examples_seen']} examples"
-    return f"{before} examples, and from those weights (SHA-256 `{start[:16]}…`) {provenance['examples_seen']} more"
+    """Return how many examples the weights have seen, run after run."""
+    return ", then ".join(f"{stage['examples']:,}" for stage in provenance["stages"]) + " examples"
 
 
 def write_card(

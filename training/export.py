@@ -277,13 +277,16 @@ def choose_variant(variants: Sequence[Variant], *, whole: Variant, tolerance: fl
     return min(good, key=lambda variant: variant.milliseconds) if good else min(fitting, key=lose)
 
 
-def describe_start(settings: Settings) -> tuple[Settings, int]:
-    """Return settings that name the reader a run went on from by its SHA-256, and the examples which that had seen."""
-    if not settings.start:
-        return settings, 0
-    config = json.loads((Path(settings.start) / "config.json").read_text(encoding="utf-8"))
-    seen = config["provenance"]["examples_seen"] + config["provenance"].get("examples_before", 0)
-    return replace(settings, start=config["sha256"]), seen
+def list_stages(folder: Path) -> list[dict[str, object]]:
+    """Return the runs that led to a finished run or an exported reader, first to last, each with what it has seen."""
+    if not (folder / "final.pt").exists():
+        provenance = json.loads((folder / "config.json").read_text(encoding="utf-8"))["provenance"]
+        stages: list[dict[str, object]] = provenance["stages"]
+        return stages
+    settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    seen = torch.load(folder / "final.pt", weights_only=True)["seen"]
+    before = list_stages(Path(settings["start"])) if settings["start"] else []
+    return [*before, {"examples": seen, "settings": {**settings, "start": ""}}]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -321,9 +324,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     shutil.copyfile(options.encoder / "tokenizer.json", options.out / "tokenizer.json")
     combination = fit_combination(score_dev(OnnxScorer(options.out / "model.onnx"), dev=dev))
     manifest = json.loads((options.examples / "manifest.json").read_text(encoding="utf-8"))
-    settings, before = describe_start(
-        Settings(**json.loads((options.run / "settings.json").read_text(encoding="utf-8")))
-    )
+    settings = Settings(**json.loads((options.run / "settings.json").read_text(encoding="utf-8")))
+    stages = list_stages(options.run)
     config = {
         "name": NAME,
         "format": "reader-cross-encoder",
@@ -347,9 +349,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "recipe_hash": hash_recipe(manifest, settings=settings),
             "weights": options.weights,
             "examples_seen": seen,
-            "examples_before": before,
+            "stages": stages,
             "recipe": manifest["recipe"],
-            "settings": asdict(settings),
+            "settings": asdict(replace(settings, start="")),
             "data_sha256": manifest["checksums"],
         },
     }

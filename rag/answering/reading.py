@@ -21,7 +21,17 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.answering.judging import Finding, Logistic, Reading, Verdict, coverage, gives_reason, unmatched_names
+from rag.answering.judging import (
+    Finding,
+    Logistic,
+    Reading,
+    Verdict,
+    contains_wanted,
+    coverage,
+    gives_reason,
+    unmatched_names,
+)
+from rag.answering.questions import analyse
 from rag.index.lexical import terms
 from rag.models.reader import Page, PassageReading
 from rag.passages import header
@@ -66,26 +76,38 @@ class PassageFeatures:
 
 @dataclass(frozen=True, slots=True)
 class SentenceFeatures:
-    """What is known of a sentence when it was read by itself too: `alone` is the logit that it answers."""
+    """What is known of a sentence when it was read by itself too.
+
+    `covered` is how much of the question's words stands in it, in the title and in the sentence before it; `wanted`
+    tells whether it holds the kind of thing that is asked for; `alone` is the logit that it answers.
+    """
 
     pointed: float
     passage: float
     coverage: float
+    covered: float
+    wanted: float
     alone: float
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionFeatures:
-    """What is known of the best sentence, and of names in the question that its passage does not hold.
+    """What is known of the best sentence when the question is whether it answers.
 
     `answerable`, `alone` and `in_context` are the logits that its passage answers, that it does by itself, and that it
-    does behind the title and the sentence before it.
+    does behind the title and the sentence before it. `unmatched` and `unmatched_near` are the shares of the question's
+    names and numbers that its passage, and that context, do not hold; `covered` is how much of the question's words the
+    context holds; `wanted` tells whether the sentence holds the kind of thing that is asked for.
     """
 
     answerable: float
     alone: float
     in_context: float
     unmatched: float
+    unmatched_near: float
+    covered: float
+    wanted: float
+    pointed: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +244,20 @@ class ReaderJudge:
     def read_alone(self, question: str, candidates: Sequence[Candidate]) -> list[tuple[Candidate, SentenceFeatures]]:
         """Return candidates with what reading each sentence by itself adds: a neighbour cannot answer in its place."""
         read = self._reader.read(question, [candidate.page() for candidate in candidates])
+        words = sorted(set(terms(question)))
+        weights, asked = self._rarity(words), analyse(question)
         return [
-            (candidate, _with_alone(candidate.features, reading.answerable))
+            (
+                candidate,
+                SentenceFeatures(
+                    pointed=candidate.features.pointed,
+                    passage=candidate.features.passage,
+                    coverage=candidate.features.coverage,
+                    covered=coverage(words, weights, candidate.page_in_context().text),
+                    wanted=contains_wanted(asked, candidate.text, question),
+                    alone=reading.answerable,
+                ),
+            )
             for candidate, reading in zip(candidates, read, strict=True)
         ]
 
@@ -234,21 +268,22 @@ class ReaderJudge:
 
     def decision(self, question: str, candidate: Candidate, features: SentenceFeatures) -> DecisionFeatures:
         """Return what tells an answer from a near miss."""
-        (in_context,) = self._reader.read(question, [candidate.page_in_context()])
+        page = candidate.page_in_context()
+        (in_context,) = self._reader.read(question, [page])
         return DecisionFeatures(
             answerable=candidate.answerable,
             alone=features.alone,
             in_context=in_context.answerable,
             unmatched=unmatched_names(question, _page(candidate.reading)),
+            unmatched_near=unmatched_names(question, page.text),
+            covered=features.covered,
+            wanted=features.wanted,
+            pointed=features.pointed,
         )
 
     @cached_property
     def _models(self) -> Calibration:
         return Calibration.read(self._calibration)
-
-
-def _with_alone(features: PassageFeatures, alone: float) -> SentenceFeatures:
-    return SentenceFeatures(pointed=features.pointed, passage=features.passage, coverage=features.coverage, alone=alone)
 
 
 def _head(reading: Reading) -> str:

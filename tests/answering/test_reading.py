@@ -43,8 +43,8 @@ class PointingReader:
 def calibration(tmp_path):
     models = {
         "shortlist": {"weights": [1.0, 0.1, 0.1], "bias": 0.0},
-        "sentence": {"weights": [1.0, 0.1, 0.1, 0.0], "bias": 0.0},
-        "decision": {"weights": [1.0, 0.0, 0.0, 0.0], "bias": 0.0},
+        "sentence": {"weights": [1.0, 0.1, 0.1, 0.0, 0.0, 0.0], "bias": 0.0},
+        "decision": {"weights": [1.0, *[0.0] * 7], "bias": 0.0},
     }
     file = tmp_path / "calibration.json"
     file.write_text(json.dumps(models))
@@ -113,7 +113,7 @@ def test_a_sentence_that_leans_on_the_one_before_is_read_behind_it():
 
 def test_what_a_sentence_says_alone_can_turn_the_order(calibration, tmp_path):
     models = json.loads(calibration.read_text())
-    models["sentence"] = {"weights": [0.0, 0.0, 0.0, 1.0], "bias": 0.0}
+    models["sentence"] = {"weights": [0.0, 0.0, 0.0, 0.0, 0.0, 1.0], "bias": 0.0}
     (tmp_path / "alone.json").write_text(json.dumps(models))
 
     class Doubting(PointingReader):
