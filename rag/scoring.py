@@ -365,6 +365,13 @@ class _Remembering:
     def __getattr__(self, name: str) -> object:
         return getattr(self._encoder, name)
 
+    def for_index(
+        self, fingerprint: str | None, *, passages: int, int8_from: int, notify: Callable[[str], None]
+    ) -> Encoder:
+        """Return the encoder that an index is to be built with, which encodes no text twice either."""
+        chosen = self._encoder.for_index(fingerprint, passages=passages, int8_from=int8_from, notify=notify)
+        return cast("Encoder", self) if chosen is self._encoder else remembering(chosen)
+
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit rows: (n, dim) float32."""
         return self._remembered("query", texts, self._encoder.encode_queries)
