@@ -265,7 +265,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=Path, default=Path("seeds"))
     parser.add_argument("--out", type=Path, default=Path("rag/answering/calibration.json"))
     parser.add_argument("--each", type=int, default=200, help="questions with, and without, an answer")
-    parser.add_argument("--most-declined", type=float, default=0.08, help="of the answerable questions of the last two sets")
+    parser.add_argument(
+        "--most-declined", type=float, default=0.08, help="of the answerable questions of the last two sets"
+    )
     parser.add_argument("--reader", default="shipped")
     options = parser.parse_args()
 

@@ -60,6 +60,7 @@ LICENCES: Mapping[str, Licence] = {
     "scitail_dev": Licence("SciTail", "Apache-2.0", "Khot, Sabharwal, Clark 2018"),
     "nli_wiki": Licence("NLI on Wikipedia sentences", "CC BY-SA 3.0", "its authors, on text of Wikipedia"),
     "factcheck_gpt": Licence("Factcheck-GPT", "Apache-2.0", "Wang et al. 2023"),
+    "news": Licence("invented news with questions, training/news", "as this project", "this project"),
     "altered": Licence(
         "sentences of the passages above, true or altered by script",
         "as the passages: CC BY-SA 4.0",

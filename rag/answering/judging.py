@@ -33,6 +33,11 @@ _REASON = re.compile(
     r"|因为|因為|由于|由於|因此|ため|ので",
     re.IGNORECASE,
 )
+_LEANS = re.compile(
+    r"[\"“‘']?(?:he|she|it|they|this|that|these|those|his|her|its|their|such|both|neither|the (?:same|two)|"
+    r"in (?:those|that|these|this))\b|[他她它这那其该此]|[これそ][のれ]",
+    re.IGNORECASE,
+)
 _BEGINNING = 4
 _NAME = re.compile(r"(?<!^)\b[A-Z]\w*|\d+(?:[.,]\d+)*")
 
@@ -47,6 +52,10 @@ class Reading:
     def sentences(self) -> list[tuple[Span, str]]:
         """Return the passage's quotable sentences, as offsets into the article and as text."""
         return [(span, self.article.text[span.start : span.end]) for span in self.hit.passage.sentences]
+
+    def before(self, place: Span) -> Span | None:
+        """Return the sentence before a place in the passage; None where it begins with that."""
+        return max((span for span in self.hit.passage.sentences if span.end <= place.start), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +143,11 @@ def contains_wanted(asked: Asked, text: str, question: str) -> float:
         return 0.5
     known = {match.casefold() for match in pattern.findall(question)}
     return float(any(match.casefold() not in known for match in pattern.findall(text)))
+
+
+def leans(text: str) -> bool:
+    """Tell whether a sentence cannot be understood without the one before it ("It did so …")."""
+    return bool(_LEANS.match(text))
 
 
 def gives_reason(question: str, text: str) -> bool:

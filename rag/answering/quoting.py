@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from rag.answering.judging import Finding, Verdict
+from rag.answering.judging import Finding, Verdict, leans
 from rag.answering.questions import Asked, Kind
 from rag.records import Citation, Claim
 
@@ -45,7 +45,8 @@ def quote_answer(
         return _declined("no passage of the articles is about this")
     if verdict.confidence < settings.min_confidence:
         return _declined("no sentence of the articles answers this; the nearest passages are listed")
-    chosen = in_reading_order(_choose(asked.kind, verdict.findings, settings=settings, copies=copies))
+    answering = _choose(asked.kind, verdict.findings, settings=settings, copies=copies)
+    chosen = in_reading_order(_with_what_they_lean_on(answering, most=settings.max_sentences))
     citations = tuple(_cite(finding, marker) for marker, finding in enumerate(chosen, start=1))
     claims = tuple(
         Claim(text=_SPACE.sub(" ", citation.quote), citations=(citation.marker,), support=1.0) for citation in citations
@@ -77,6 +78,17 @@ def _choose(
     if kind is Kind.VIEWS:
         worthy = _articles_in_turn(worthy, copies)
     return worthy[: settings.max_sentences]
+
+
+def _with_what_they_lean_on(findings: Sequence[Finding], *, most: int) -> list[Finding]:
+    """Return findings, and before each that begins with "It did so" the sentence that says who did what."""
+    chosen = list(findings)
+    for finding in findings:
+        before = finding.reading.before(finding.span) if leans(finding.text) else None
+        known = {(other.reading.article.id, other.span) for other in chosen}
+        if before is not None and len(chosen) < most and (finding.reading.article.id, before) not in known:
+            chosen.append(Finding(finding.reading, before, finding.score))
+    return chosen
 
 
 def _articles_in_turn(findings: Sequence[Finding], copies: Mapping[str, str]) -> list[Finding]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from functools import cached_property
@@ -29,6 +28,7 @@ from rag.answering.judging import (
     contains_wanted,
     coverage,
     gives_reason,
+    leans,
     unmatched_names,
 )
 from rag.answering.questions import analyse
@@ -37,11 +37,6 @@ from rag.models.reader import Page, PassageReading
 from rag.passages import header
 from rag.records import Span
 
-_LEANS = re.compile(
-    r"[\"“‘']?(?:he|she|it|they|this|that|these|those|his|her|its|their|such|both|neither|the (?:same|two)|"
-    r"in (?:those|that|these|this))\b|[他她它这那其该此]|[これそ][のれ]",
-    re.IGNORECASE,
-)
 # The reader points at spans, and a reason seldom is one, so a sentence that names one gets better odds by hand.
 _REASON_ODDS = 3.0
 CALIBRATION = Path(__file__).with_name("calibration.json")
@@ -130,7 +125,7 @@ class Candidate:
 
     def page(self) -> Page:
         """Return the sentence to be read by itself, behind the one before it if it leans on that ("It did so …")."""
-        head = self._before() if _LEANS.match(self.text) else ""
+        head = self._before() if leans(self.text) else ""
         return Page(head + self.text, len(head))
 
     def page_in_context(self) -> Page:
@@ -139,8 +134,8 @@ class Candidate:
         return Page(head + self.text, len(head))
 
     def _before(self) -> str:
-        before = [text for span, text in self.reading.sentences() if span.end <= self.span.start]
-        return f"{before[-1]} " if before else ""
+        before = self.reading.before(self.span)
+        return f"{self.reading.article.text[before.start : before.end]} " if before else ""
 
 
 @dataclass(frozen=True, slots=True)
