@@ -107,3 +107,16 @@ def test_a_question_of_yes_or_no_gets_the_sentence_that_decides_and_no_word_of_i
     answer = quote_answer(asked, Verdict((best, finding("b", 4, 0.89)), 0.9), settings=SETTINGS)
     assert (answer.answer, answer.short_answer) == ("Sentence 3 here. [1]", None)
     assert [citation.quote for citation in answer.citations] == [best.text]
+
+
+def test_a_sentence_that_leans_on_the_one_before_brings_that_along():
+    text = "Tokyo let the water go. It did so in August. Beijing was angry."
+    spans = (Span(0, 23), Span(24, 44), Span(45, 63))
+    article = Article(id="a", path="a.md", text=text, title="A")
+    reading = Reading(Hit(Passage("a", 0, 0, len(text), spans), 1.0, 1), article)
+    for kind in Kind:
+        answer = quoted(kind, Finding(reading, spans[1], 0.9))
+        assert answer.answer == "Tokyo let the water go. [1] It did so in August. [2]"
+    one = dataclasses.replace(SETTINGS, max_sentences=1)
+    assert quoted(Kind.FACT, Finding(reading, spans[1], 0.9), settings=one).answer == "It did so in August. [1]"
+    assert quoted(Kind.FACT, Finding(reading, spans[2], 0.9)).answer == "Beijing was angry. [1]"
