@@ -82,7 +82,7 @@ class WordEncoder:
     def encode_queries(self, texts):
         return self._encode(texts)
 
-    def for_index(self, fingerprint, **_):
+    def for_index(self, *_, **__):
         return self
 
     def _encode(self, texts):
