@@ -91,7 +91,7 @@ class Options:
         from rag.progress import StageProgress
 
         with StageProgress(quiet=self.quiet) as progress:
-            yield Reporting(notify=progress.notify, progress=progress, note=progress.note)
+            yield Reporting(notify=progress.notify, progress=progress, note=progress.note, finish=progress.finish)
 
 
 K = Annotated[int | None, typer.Option("-k", min=1, help="How many passages to look at.", show_default=False)]

@@ -54,12 +54,13 @@ _REMEMBERED_VECTORS = 65_536  # at 384 dimensions, 100 MB
 class Reporting:
     """Where a long piece of work tells how far it is: `notify` a line, `progress` a stage with its counts.
 
-    `note` is told, before `progress`, what came of the steps that are done.
+    `note` is told, before `progress`, what came of the steps that are done. `finish` ends the stages so far.
     """
 
     notify: Notify = lambda _line: None
     progress: Progress = lambda _stage, _done, _total: None
     note: Notify = lambda _text: None
+    finish: Callable[[], object] = lambda: None
 
 
 SILENT = Reporting()
@@ -592,6 +593,7 @@ class Engine:
         except IndexMissing:
             self.reporting.notify(f"no index in {folder} yet: building one")
             index_articles(self.config, [], reporting=self.reporting, encoder=self.encoder)
+            self.reporting.finish()
             index = open_index(folder)
         built_with = index.manifest.encoder
         if not same_questions(built_with.fingerprint, self.encoder.fingerprint):

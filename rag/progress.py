@@ -31,8 +31,14 @@ class StageProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.finish()
+
+    def finish(self) -> None:
+        """Take the bar away: what is printed next would be drawn over."""
         if self._bar is not None:
             self._bar.stop()
+        self._bar = None
+        self._tasks.clear()
 
     def notify(self, line: str) -> None:
         """Show a line of its own."""

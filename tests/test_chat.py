@@ -308,3 +308,19 @@ def test_a_terminal_is_read_with_line_editing(monkeypatch, capsys, flags):
     assert main(["chat", *flags]) == 0
     assert "seafood" in capsys.readouterr().out
     assert saved == [Path("typed") if flags else None]
+
+
+def test_a_bar_is_gone_before_an_answer_is_shown(place):
+    from dataclasses import replace
+
+    from rag.config import load_config
+    from rag.pipeline import SILENT, ask
+
+    events = []
+    reporting = replace(
+        SILENT, progress=lambda stage, *_: events.append(stage), finish=lambda: events.append("finished")
+    )
+    config = load_config(file=None, overrides={"index": str(place / "new")}, environment={}, cwd=place)
+    ask(config, "Who met?", reporting=reporting)
+    assert events[-1] == "finished"
+    assert "encoding" in events

@@ -37,3 +37,15 @@ def test_a_bar_tells_counts_rate_and_time_left_on_a_terminal(monkeypatch, shown)
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("TERM", "xterm")
     assert shown in run(monkeypatch, Terminal(), seconds=2)
+
+
+def test_a_bar_that_is_finished_draws_over_nothing(monkeypatch):
+    clock, stream = itertools.count(0, 2), Terminal()
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(progress.sys, "stderr", stream)
+    with StageProgress(quiet=False) as shown:
+        shown("encoding", 1, 3)
+        shown.finish()
+        drawn = stream.getvalue()
+    assert "encoding" in drawn
+    assert stream.getvalue() == drawn
