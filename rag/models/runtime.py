@@ -163,7 +163,7 @@ def save_optimised(source: Path, target: Path) -> None:
 def optimised_once(source: Path, *, cache: Path) -> Path:
     """Return a graph as `save_optimised` writes it, kept in the cache for this very file; made now if it is not there.
 
-    Opened as it ships, a quantised graph takes a quarter longer for each question. Where the cache cannot be written,
+    Opened as it ships, the graph takes some 7 % longer for each question. Where the cache cannot be written,
     or the graph is none, it is the file itself.
     """
     try:
