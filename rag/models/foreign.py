@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -21,8 +20,8 @@ from numpy.typing import NDArray
 from rag.errors import ModelBroken
 from rag.models.encoder import batches_by_length
 from rag.models.export import MODEL_FILE, TOKENIZER_FILE, make_once, read_described
-from rag.models.reader import Logits, Page, PassageReading, Pointed, best_span, log_softmax
-from rag.models.runtime import Ahead, Session, default_cache, open_session
+from rag.models.reader import Logits, OpenedToRead, Page, PassageReading, Pointed, best_span, log_softmax
+from rag.models.runtime import Session, default_cache, open_session
 from rag.models.sources import ModelFolder, find_model, transformer_files, weights_hash
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ class WholeReading(PassageReading):
         return Pointed(start, end, 0.0) if inside.any() else None
 
 
-class ForeignReader:
+class ForeignReader(OpenedToRead):
     """A reading model of another make in ONNX Runtime, opened when it first reads."""
 
     def __init__(self, exported: ExportedReader, *, name: str, revision: str, threads: int = 0) -> None:
@@ -89,12 +88,6 @@ class ForeignReader:
         self.revision = revision
         self._exported = exported
         self._threads = threads
-        self._opening: Ahead[tuple[Tokenizer, Session]] | None = None
-
-    def prepare(self) -> None:
-        """Begin to open the model in a thread of its own, so that finding passages does not wait for it."""
-        if self._opening is None:
-            self._opening = Ahead(self._open)
 
     def read(self, question: str, passages: Sequence[Page]) -> list[PassageReading]:
         """Return what each passage has to say to a question, in their order.
@@ -144,18 +137,6 @@ class ForeignReader:
         encoding = self._tokenizer.encode("", question)
         ends = [end for (_, end), one in zip(encoding.offsets, encoding.sequence_ids, strict=True) if one == 1]
         return question[: ends[most - 1]] if len(ends) > most else question
-
-    @cached_property
-    def _opened(self) -> tuple[Tokenizer, Session]:
-        return self._open() if self._opening is None else self._opening.result()
-
-    @property
-    def _tokenizer(self) -> Tokenizer:
-        return self._opened[0]
-
-    @property
-    def _session(self) -> Session:
-        return self._opened[1]
 
     def _open(self) -> tuple[Tokenizer, Session]:
         from tokenizers import Tokenizer

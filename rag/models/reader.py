@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -73,13 +74,38 @@ class PassageReading:
         return Pointed(start=int(self.tokens[inside[first], 0]), end=int(self.tokens[inside[last], 1]), score=score)
 
 
-class Reader:
+class OpenedToRead(ABC):
+    """A tokenizer and a session, opened when something is first read, or before that in a thread of its own."""
+
+    _opening: Ahead[tuple[Tokenizer, Session]] | None = None
+
+    def prepare(self) -> None:
+        """Begin to open the model in a thread of its own, so that finding passages does not wait for it."""
+        if self._opening is None:
+            self._opening = Ahead(self._open)
+
+    @abstractmethod
+    def _open(self) -> tuple[Tokenizer, Session]: ...
+
+    @cached_property
+    def _opened(self) -> tuple[Tokenizer, Session]:
+        return self._open() if self._opening is None else self._opening.result()
+
+    @property
+    def _tokenizer(self) -> Tokenizer:
+        return self._opened[0]
+
+    @property
+    def _session(self) -> Session:
+        return self._opened[1]
+
+
+class Reader(OpenedToRead):
     """A reading model in ONNX Runtime, opened when it first reads."""
 
     def __init__(self, folder: Path, *, threads: int = 0) -> None:
         self._folder = folder
         self._threads = threads
-        self._opening: Ahead[tuple[Tokenizer, Session]] | None = None
         try:
             self._about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -96,11 +122,6 @@ class Reader:
     def revision(self) -> str:
         """Return the hash of the weights, as the model's own description has it."""
         return str(self._about.get("sha256") or hashlib.sha256((self._folder / "model.onnx").read_bytes()).hexdigest())
-
-    def prepare(self) -> None:
-        """Begin to open the model in a thread of its own, so that finding passages does not wait for it."""
-        if self._opening is None:
-            self._opening = Ahead(self._open)
 
     def read(self, question: str, passages: Sequence[Page]) -> list[PassageReading]:
         """Return what each passage has to say to a question, in their order.
@@ -134,18 +155,6 @@ class Reader:
             rows.append((claimed, text.ids[: limit - len(claimed)]))
         probabilities = [np.exp(log_softmax(logits[0])) for (logits,) in self._score(["support"], rows)]
         return np.array(probabilities, dtype=np.float32).reshape(-1, 3)
-
-    @cached_property
-    def _opened(self) -> tuple[Tokenizer, Session]:
-        return self._open() if self._opening is None else self._opening.result()
-
-    @property
-    def _tokenizer(self) -> Tokenizer:
-        return self._opened[0]
-
-    @property
-    def _session(self) -> Session:
-        return self._opened[1]
 
     def _open(self) -> tuple[Tokenizer, Session]:
         from tokenizers import Tokenizer
