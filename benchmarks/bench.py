@@ -231,12 +231,14 @@ def install(folder: Path, requirements: Sequence[str], *, stamp: str) -> None:
     mark.write_text(stamp, encoding="utf-8")
 
 
-def install_all(bench: Bench) -> None:
-    """Make the environments that are missing; rag's own has what a user gets, without the development tools."""
+def install_all(bench: Bench, *, ours: bool) -> None:
+    """Make the environments that are missing; rag's own, to be weighed, is without development tools."""
     for system in bench.systems:
         if system.requirements is not None:
             stamp = system.requirements.read_text(encoding="utf-8")
             install(bench.environments / system.name, ["-r", str(system.requirements)], stamp=stamp)
+    if not ours:
+        return
     constraints = ROOT / "constraints.txt"
     stamp = constraints.read_text(encoding="utf-8") + (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     install(bench.environments / "rag", ["--constraint", str(constraints), str(ROOT)], stamp=stamp)
@@ -668,7 +670,7 @@ def main() -> None:
     )
     bench.work.mkdir(parents=True, exist_ok=True)
     if not options.report:
-        install_all(bench)
+        install_all(bench, ours="size" in wanted)
         # Compiled ahead, as an installed package is.
         subprocess.run([sys.executable, "-m", "compileall", "-q", str(ROOT / "rag")], check=True)
         for part in wanted:

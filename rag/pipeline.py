@@ -421,7 +421,7 @@ class Engine:
     def search(self, query: str, *, wanted: ArticleFilter | None = None, explain: bool = False) -> Found:
         """Return the ranked passages for a query; with `explain`, also those that came below them."""
         ranking = self._rank(_worded(query), wanted, explain=explain)
-        articles = {hit.passage.article: self.index.store.article(hit.passage.article) for hit in ranking.hits}
+        articles = self.index.store.articles(hit.passage.article for hit in ranking.hits)
         return Found(query, ranking, articles, self.index.manifest.content)
 
     def ask(

@@ -7,7 +7,6 @@ score is kept, so that a ranking can be explained.
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,9 +21,6 @@ from rag.records import Hit
 if TYPE_CHECKING:
     from rag.index import Index
     from rag.records import Passage
-
-_REMEMBERED_TEXTS = 512  # more than one ranking looks at, each text being compared with all before it
-_shingles = functools.lru_cache(maxsize=_REMEMBERED_TEXTS)(shingles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +76,13 @@ def retrieve(
     kept: list[tuple[Candidate, Passage]] = []
     weighed: list[tuple[Candidate, Passage]] = []
     texts: dict[str, str] = {}
+    shown = Shown(similarity=settings.duplicate_similarity, copies=index.store.copies)
     candidates = _rank(vector, words, index=index, settings=settings, allowed=allowed)
-    for candidate, passage in _with_passages(candidates, index=index, at_once=settings.k):
+    for candidate, passage, text in _with_passages(candidates, index=index, at_once=settings.k):
         if len(kept) == settings.k:
             weighed.append((replace(candidate, dropped=f"below the first {settings.k}"), passage))
             continue
-        text = index.store.passage_text(passage)
-        copied = _copied(passage, text, seen=texts, index=index, settings=settings)
+        copied = shown.copied(passage, text)
         if copied is not None:
             weighed.append((replace(candidate, dropped=f"near-duplicate of {copied}"), passage))
             continue
@@ -125,18 +121,46 @@ def reciprocal_rank_fusion(rankings: Sequence[Sequence[int]], *, k: int = 60) ->
     return fused
 
 
-def near_duplicates(one: str, other: str, *, similarity: float) -> bool:
-    """Tell whether two texts are copies of each other but for small edits.
+class Shown:
+    """The passages that are shown so far, so that none that copies one of them is shown besides.
 
-    They are when the Jaccard similarity of their three-word shingles reaches `similarity` and they hold the same
-    numbers: two reports that differ in their figures are not copies.
+    Two texts are copies when the Jaccard similarity of their three-word shingles reaches `similarity` and they hold the
+    same numbers: two reports that differ in their figures are not. `copies` maps an article to the one that it copies;
+    as the two are cut at different places, it is enough there that a passage is contained in the other.
     """
-    if not one or not other:
-        return False
-    a, b = _shingles(one), _shingles(other)
-    if min(len(a), len(b)) < similarity * max(len(a), len(b)) or len(a & b) < similarity * len(a | b):
-        return False
-    return numbers(one) == numbers(other)
+
+    def __init__(self, *, similarity: float, copies: Mapping[str, str]) -> None:
+        self._similarity = similarity
+        self._copies = copies
+        self._shown: list[tuple[Passage, str, frozenset[tuple[str, ...]]]] = []
+        self._shingles: set[tuple[str, ...]] = set()
+
+    def copied(self, passage: Passage, text: str) -> str | None:
+        """Return the id of the passage that this one copies, the first of them; if there is none, it is shown."""
+        own = shingles(text)
+        # Most texts share next to nothing, so each is held against the few shingles that any of them has.
+        known = own & self._shingles
+        for other, other_text, others in self._shown:
+            common = len(known & others)
+            if self._alike(text, len(own), other_text, len(others), common=common) or (
+                self._same_report(passage, other)
+                and common >= self._similarity * len(own)
+                and set(numbers(text)) <= set(numbers(other_text))
+            ):
+                return other.id
+        self._shingles |= own
+        self._shown.append((passage, text, own))
+        return None
+
+    def _alike(self, one: str, size: int, other: str, other_size: int, *, common: int) -> bool:
+        if common < self._similarity * (size + other_size - common) or not one or not other:
+            return False
+        return numbers(one) == numbers(other)
+
+    def _same_report(self, one: Passage, other: Passage) -> bool:
+        if not self._copies or one.article == other.article:
+            return False
+        return self._copies.get(one.article, one.article) == self._copies.get(other.article, other.article)
 
 
 def _rank(
@@ -174,30 +198,11 @@ def _rank(
 
 def _with_passages(
     candidates: Iterator[Candidate], *, index: Index, at_once: int
-) -> Iterator[tuple[Candidate, Passage]]:
-    """Yield candidates with their passages, which are read a few at a time."""
+) -> Iterator[tuple[Candidate, Passage, str]]:
+    """Yield candidates with their passages and texts, which are read a few at a time."""
     while batch := list(itertools.islice(candidates, at_once)):
-        yield from zip(batch, index.store.passages([candidate.row for candidate in batch]), strict=True)
-
-
-def _copied(
-    passage: Passage, text: str, *, seen: Mapping[str, str], index: Index, settings: RetrievalSettings
-) -> str | None:
-    """Return the id of the passage that this one copies; copies of an article are cut at other places than it is."""
-    copies, similarity = index.store.copies, settings.duplicate_similarity
-    for name, other in seen.items():
-        if near_duplicates(text, other, similarity=similarity):
-            return name
-        article = name.rpartition("#")[0]
-        same_report = copies.get(article, article) == copies.get(passage.article, passage.article)
-        if same_report and article != passage.article and _contained(text, other, similarity=similarity):
-            return name
-    return None
-
-
-def _contained(text: str, other: str, *, similarity: float) -> bool:
-    own = _shingles(text)
-    return len(own & _shingles(other)) >= similarity * len(own) and set(numbers(text)) <= set(numbers(other))
+        passages = index.store.passages([candidate.row for candidate in batch])
+        yield from zip(batch, passages, index.store.passage_texts(passages), strict=True)
 
 
 def _unit_range(scores: NDArray[np.float32]) -> NDArray[np.float64]:

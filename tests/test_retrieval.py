@@ -8,9 +8,11 @@ from hypothesis.extra.numpy import arrays
 
 from rag.index import open_index
 from rag.index.build import BuildSettings, build_index
+from rag.index.copies import numbers, shingles
 from rag.index.lexical import terms
 from rag.index.store import ArticleFilter
-from rag.retrieval import RetrievalSettings, _copied, min_max, near_duplicates, reciprocal_rank_fusion, retrieve
+from rag.records import Passage
+from rag.retrieval import RetrievalSettings, Shown, min_max, reciprocal_rank_fusion, retrieve
 
 SETTINGS = RetrievalSettings(k=3, candidates=10, fusion="minmax", dense_weight=0.5, rrf_k=60, duplicate_similarity=0.8)
 SCORES = arrays(np.float32, 6, elements=st.floats(-1, 1, width=32))
@@ -116,11 +118,30 @@ def rank_the_plain_way(index, vector, words, *, settings, allowed):
     passages = index.store.passages(rows[order].tolist())
     kept = []
     for passage, score in zip(passages, fused[order].tolist(), strict=True):
-        text = index.store.passage_text(passage)
-        seen = {name: other for name, _, other in kept}
-        if len(kept) < settings.k and _copied(passage, text, seen=seen, index=index, settings=settings) is None:
-            kept.append((passage.id, score, text))
-    return kept
+        text = index.store.article(passage.article).text[passage.start : passage.end]
+        seen = [(other, other_text) for other, _, other_text in kept]
+        if (
+            len(kept) < settings.k
+            and copied_the_plain_way(
+                passage, text, seen, similarity=settings.duplicate_similarity, copies=index.store.copies
+            )
+            is None
+        ):
+            kept.append((passage, score, text))
+    return [(passage.id, score, text) for passage, score, text in kept]
+
+
+def copied_the_plain_way(passage, text, seen, *, similarity, copies):
+    """Return the id of the passage that this one copies, each pair's shingles being compared."""
+    own = shingles(text)
+    for other, other_text in seen:
+        others = shingles(other_text)
+        alike = len(own & others) >= similarity * len(own | others) and numbers(text) == numbers(other_text)
+        same_report = copies.get(other.article, other.article) == copies.get(passage.article, passage.article)
+        contained = len(own & others) >= similarity * len(own) and set(numbers(text)) <= set(numbers(other_text))
+        if (text and other_text and alike) or (other.article != passage.article and same_report and contained):
+            return other.id
+    return None
 
 
 @pytest.fixture(scope="module")
@@ -241,16 +262,39 @@ def test_a_scoring_that_tells_nothing_apart_counts_as_nothing():
     assert fused.tolist() == [0, 0.5]
 
 
+def copies(*texts, similarity, of=None):
+    """Return, for each text, the place of the one before it that it copies; each is a passage of an article."""
+    shown = Shown(similarity=similarity, copies=of or {})
+    found = [shown.copied(Passage(str(place), 0, 0, len(text), ()), text) for place, text in enumerate(texts)]
+    return [None if name is None else int(name.removesuffix("#0")) for name in found]
+
+
 def test_texts_with_other_figures_are_no_copies():
     text = "Trade between the two countries reached {} billion dollars, the ministry of commerce said in its report."
-    assert near_duplicates(text.format(318), text.format(318), similarity=0.8)
-    assert not near_duplicates(text.format(318), text.format(357), similarity=0.5)
+    assert copies(text.format(318), text.format(318), similarity=0.8) == [None, 0]
+    assert copies(text.format(318), text.format(357), similarity=0.5) == [None, None]
 
 
 @given(st.text(min_size=1), st.text(min_size=1))
 def test_being_a_copy_goes_both_ways_and_holds_for_oneself(one, other):
-    assert near_duplicates(one, one, similarity=1)
-    assert near_duplicates(one, other, similarity=0.8) == near_duplicates(other, one, similarity=0.8)
+    assert copies(one, one, similarity=1) == [None, 0]
+    assert copies(one, other, similarity=0.8) == copies(other, one, similarity=0.8)
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(["a b c d", "a b c", "b c d e", "2023", "x", "水产"])).map(" ".join), max_size=9),
+    st.sampled_from([0.0, 0.3, 0.5, 0.8, 1.0]),
+    st.dictionaries(st.sampled_from("12345678"), st.just("0")),
+)
+def test_what_is_a_copy_is_what_comparing_each_pair_says(texts, similarity, of):
+    seen, expected = [], []
+    for place, text in enumerate(texts):
+        passage = Passage(str(place), 0, 0, len(text), ())
+        found = copied_the_plain_way(passage, text, seen, similarity=similarity, copies=of)
+        expected.append(None if found is None else int(found.removesuffix("#0")))
+        if found is None:
+            seen.append((passage, text))
+    assert copies(*texts, similarity=similarity, of=of) == expected
 
 
 def test_a_passage_within_a_copy_of_its_article_is_found_once(tmp_path, word_encoder):

@@ -43,7 +43,9 @@ def shingles(text: str) -> frozenset[tuple[str, ...]]:
     words = _WORD.findall(text.casefold())
     # Text without spaces is one long "word", so its characters stand in.
     units = words if len(words) * 8 > len(text) / 2 else list(text.casefold())
-    return frozenset(tuple(units[i : i + _SHINGLE_WORDS]) for i in range(max(1, len(units) - _SHINGLE_WORDS + 1)))
+    if len(units) < _SHINGLE_WORDS:
+        return frozenset([tuple(units)])
+    return frozenset(zip(*(units[first:] for first in range(_SHINGLE_WORDS)), strict=False))
 
 
 def numbers(text: str) -> list[str]:

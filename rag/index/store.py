@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from rag.errors import ArticleMissing, IndexBroken
 from rag.index.arrays import ArrayWriter, open_array
 from rag.records import Article, Passage, Span
+
+T = TypeVar("T")
 
 _TABLES = """
 CREATE TABLE articles (
@@ -313,6 +315,19 @@ class Store:
             raise ArticleMissing(f"no article {article_id!r} in the index", hint="list them with: rag status")
         return _article(row)
 
+    def articles(self, ids: Iterable[str]) -> dict[str, Article]:
+        """Return articles by their ids, in the order asked for.
+
+        Raises:
+            ArticleMissing: the index holds no such article.
+        """
+        wanted = list(dict.fromkeys(ids))
+        found: dict[str, Article] = {}
+        for batch in _batches(wanted):
+            query = f"SELECT {_ARTICLE} FROM articles a WHERE a.id IN ({', '.join('?' * len(batch))})"
+            found.update({row[0]: _article(row) for row in self._all(query, batch)})
+        return {name: found[name] if name in found else self.article(name) for name in wanted}
+
     def passage(self, article_id: str, ordinal: int) -> Passage:
         """Return one passage.
 
@@ -339,10 +354,17 @@ class Store:
             found.update({row[0]: _passage(row[1:]) for row in self._all(query, batch)})
         return [found[row] for row in rows]
 
-    def passage_text(self, passage: Passage) -> str:
-        """Return a passage's slice of its article, without reading the article."""
-        query = "SELECT substr(text, ?, ?) FROM articles WHERE id = ?"
-        return str(self._all(query, (passage.start + 1, passage.end - passage.start, passage.article))[0][0])
+    def passage_texts(self, passages: Sequence[Passage]) -> list[str]:
+        """Return passages' slices of their articles, in the order asked for, without reading the articles."""
+        texts: list[str] = []
+        for batch in _batches(passages):
+            query = (
+                f"WITH wanted (id, first, length) AS (VALUES {', '.join(['(?, ?, ?)'] * len(batch))}) "
+                "SELECT (SELECT substr(text, first, length) FROM articles a WHERE a.id = wanted.id) FROM wanted"
+            )
+            slices = [(passage.article, passage.start + 1, passage.end - passage.start) for passage in batch]
+            texts += [str(row[0]) for row in self._all(query, [value for slice_ in slices for value in slice_])]
+        return texts
 
     def article_ids(self) -> list[str]:
         """Return the ids of all articles, sorted."""
@@ -489,5 +511,5 @@ def _mapping_to_json(mapping: Mapping[str, str]) -> str:
     return json.dumps(dict(mapping), ensure_ascii=False, sort_keys=True)
 
 
-def _batches(rows: Sequence[int]) -> Iterable[Sequence[int]]:
-    return (rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH))
+def _batches(items: Sequence[T]) -> Iterable[Sequence[T]]:
+    return (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))

@@ -51,7 +51,7 @@ def test_row_i_is_the_same_passage_in_all_three_stores(articles, index, word_enc
     opened = open_index(index)
     for row, word in enumerate(["seafood", "Beijing"]):
         assert opened.lexical.scores([word.casefold()] if word != "Beijing" else ["beij"]).argmax() == row
-        assert word in opened.store.passage_text(opened.store.passages([row])[0])
+        assert word in opened.store.passage_texts(opened.store.passages([row]))[0]
         nearest, _ = opened.vectors.search(word_encoder.encode_queries([word])[0], k=1)
         assert nearest.tolist() == [row]
 
@@ -499,7 +499,7 @@ def test_the_manifest_tells_how_vectors_are_searched_and_what_was_measured(artic
     assert search["recall_at_10"] >= 0.98
     assert search["compared"] < opened.manifest.passages
     row = opened.store.passages([5])[0]
-    text = opened.store.passage_text(row)
+    text = opened.store.passage_texts([row])[0]
     vector = word_encoder.encode_queries([text])[0]
     scores = opened.vectors.rows(np.arange(opened.manifest.passages)) @ vector
     found, cosines = opened.vectors.search(vector, k=5)

@@ -34,7 +34,7 @@ def contents(index):
     opened = open_index(index)
     rows = list(range(opened.manifest.passages))
     passages = opened.store.passages(rows)
-    texts = [opened.store.passage_text(passage) for passage in passages]
+    texts = opened.store.passage_texts(passages)
     return opened.manifest.content, passages, texts, opened.vectors.rows(np.array(rows))
 
 

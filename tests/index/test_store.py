@@ -100,7 +100,7 @@ def test_a_passages_text_is_its_slice_of_the_article(tmp_path_factory, text, dat
     article = Article(id="x", path="x", text=text, title="t")
     passage = Passage("x", 0, start, end, ())
     store = store_of(tmp_path_factory.mktemp("store"), StoredArticle(article, "x", "h", (passage,), ("h",), ("w",)))
-    assert store.passage_text(passage) == text[start:end]
+    assert store.passage_texts([passage, passage]) == [text[start:end]] * 2
 
 
 def test_passages_come_back_in_the_order_asked_for(tmp_path):
@@ -109,8 +109,21 @@ def test_passages_come_back_in_the_order_asked_for(tmp_path):
     assert [passage.article for passage in store.passages(rows)] == [f"{row:04}" for row in rows]
 
 
+def test_articles_and_texts_come_back_in_the_order_asked_for(tmp_path):
+    names = [f"{number:04}" for number in range(1200)]
+    store = store_of(tmp_path, *map(stored, names))
+    wanted = [*reversed(names), "0003"]
+    assert list(store.articles(wanted)) == wanted[:-1]
+    assert store.articles(["0700"]) == {"0700": store.article("0700")}
+    passages = store.passages(list(range(1199, -1, -1)))
+    assert store.passage_texts(passages) == [store.article(p.article).text[p.start : p.end] for p in passages]
+    assert (store.articles([]), store.passage_texts([])) == ({}, [])
+
+
 def test_what_is_not_there_is_an_error_with_the_next_command(tmp_path):
     store = store_of(tmp_path, stored("x.md"))
+    with pytest.raises(ArticleMissing, match=r"z\.md"):
+        store.articles(["x.md", "z.md"])
     with pytest.raises(ArticleMissing, match=r"y\.md") as missing:
         store.article("y.md")
     assert "rag status" in missing.value.hint
