@@ -610,12 +610,13 @@ class Engine:
     def _make_judge(self) -> Judge:
         if self._reader is not None:
             from rag.answering import ReaderJudge
+            from rag.answering.reading import Budget
 
+            section = self.config.reader
             return ReaderJudge(
                 self._reader,
                 rarity=self._rarity,
-                passages=self.config.reader.passages,
-                sentences=self.config.reader.sentences,
+                budget=Budget(section.passages, section.share, section.sentences, section.budget_tokens),
                 calibration=_calibration(self.config),
             )
         from rag.answering import SimilarityJudge

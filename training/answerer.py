@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from rag.answering import ReaderJudge, Reading
+from rag.answering import Finding, ReaderJudge, Reading
 from rag.answering.judging import Logistic
-from rag.answering.reading import Candidate, DecisionFeatures, PassageFeatures, SentenceFeatures
+from rag.answering.reading import Candidate, DecisionFeatures, PassageFeatures, PassagesRead, SentenceFeatures
 from rag.config import Config, load_config
 from rag.pipeline import Engine, Reporting, index_articles
 from training.examples import pick_share
@@ -55,10 +55,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A question with its candidate sentences, and which of them hold the gold."""
+    """A question with the sentences of the passages that were read, and which of them hold the gold."""
 
     asked: Asked
-    candidates: tuple[Candidate, ...]
+    read: PassagesRead
     right: tuple[bool, ...]
 
 
@@ -150,15 +150,15 @@ def judge_all(engine: Engine, questions: Sequence[Asked]) -> Iterator[Judged]:
     for asked in questions:
         found = engine.search(asked.question)
         readings = [Reading(hit, found.articles[hit.passage.article]) for hit in found.ranking.hits]
-        candidates = tuple(judge.candidates(asked.question, readings))
-        yield Judged(asked, candidates, tuple(is_right(candidate, asked) for candidate in candidates))
+        read = judge.read_passages(asked.question, readings)
+        yield Judged(asked, read, tuple(is_right(candidate, asked) for candidate in read.candidates))
 
 
 def read_again(engine: Engine, judged: Sequence[Judged], *, shortlist: Logistic) -> Iterator[ReadAgain]:
     """Read the shortlist of every question sentence by sentence."""
     judge = reader_judge(engine)
     for row in judged:
-        chosen = judge.shortlist(row.candidates, model=shortlist)
+        chosen = judge.shortlist(row.asked.question, row.read, model=shortlist)
         featured = judge.read_alone(row.asked.question, chosen)
         yield ReadAgain(
             row.asked,
@@ -176,7 +176,7 @@ def reader_judge(engine: Engine) -> ReaderJudge:
     return judge
 
 
-def is_right(candidate: Candidate, asked: Asked) -> bool:
+def is_right(candidate: Candidate | Finding, asked: Asked) -> bool:
     """Tell whether a sentence overlaps a gold text inside the passage that the gold stands in."""
     article = candidate.reading.article
     for name, answer, passage in asked.gold:
@@ -207,7 +207,7 @@ def fit_sentences(sets: Sequence[Sequence[Judged | ReadAgain]]) -> Logistic:
     for rows in sets:
         usable = [row for row in rows if any(row.right)]
         for row in usable:
-            known = row.features if isinstance(row, ReadAgain) else [candidate.features for candidate in row.candidates]
+            known = row.features if isinstance(row, ReadAgain) else [one.features for one in row.read.candidates]
             features += [astuple(one) for one in known]
             labels += row.right
             weights += [WEIGHT_OF_A_SET / len(usable)] * len(known)

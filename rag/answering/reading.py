@@ -1,7 +1,8 @@
 """The judge that reads: a sentence answers when the reading model points into it, and its passage ranks well.
 
 It reads twice: the nearest passages, to see where the reader points, and then the sentences that come out best, each
-by itself. Logistic models weigh what the reader says, how near the passage is, and which words of the question stand
+by itself. What it reads is bounded in tokens, best first: a bound in time would give another answer on another machine.
+Logistic models weigh what the reader says, how near the passage is, and which words of the question stand
 in the sentence: one for the shortlist, one for the best sentence, one for the confidence that it answers. They are
 fitted by `python -m training.answerer`, never on the test half of the questions.
 """
@@ -39,6 +40,8 @@ from rag.records import Span
 
 # The reader points at spans, and a reason seldom is one, so a sentence that names one gets better odds by hand.
 _REASON_ODDS = 3.0
+# Of the tokens, what passages may take; sentences have the rest.
+_PASSAGES_SHARE = 0.75
 CALIBRATION = Path(__file__).with_name("calibration.json")
 
 
@@ -58,6 +61,24 @@ class PassageReader(Protocol):
     def read(self, question: str, passages: Sequence[Page]) -> list[PassageReading]:
         """Return what each passage has to say to a question, in their order."""
         ...
+
+    def sizes(self, question: str, passages: Sequence[Page]) -> list[int]:
+        """Return how many tokens reading each passage takes, in their order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much is read for a question at most: so many passages, sentences of them by themselves, and tokens in all.
+
+    Of the passages only those that score at least `share` of the nearest. One passage, one sentence of it, and that
+    in its context are read whatever they take.
+    """
+
+    passages: int = 8
+    share: float = 0.6
+    sentences: int = 6
+    tokens: int = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +174,19 @@ class Calibration:
         return cls(*(Logistic.of(fitted[name]) for name in ("shortlist", "sentence", "decision")))
 
 
+@dataclass(frozen=True, slots=True)
+class PassagesRead:
+    """The sentences of the passages that were read, each once, and how many tokens that took."""
+
+    candidates: tuple[Candidate, ...]
+    tokens: int
+
+
 class ReaderJudge:
     """Judges by a reading model.
 
-    `rarity` tells for words how telling each of them is, in 0..1. The nearest `passages` are read, and the best
-    `sentences` of them once more.
+    `rarity` tells for words how telling each of them is, in 0..1. The nearest passages are read, and their best
+    sentences once more, as far as the budget goes.
     """
 
     name = "reader"
@@ -167,14 +196,12 @@ class ReaderJudge:
         reader: PassageReader,
         *,
         rarity: Callable[[Sequence[str]], NDArray[np.float64]],
-        passages: int = 6,
-        sentences: int = 12,
+        budget: Budget = Budget(),
         calibration: Path = CALIBRATION,
     ) -> None:
         self._reader = reader
         self._rarity = rarity
-        self._passages = passages
-        self._sentences = sentences
+        self._budget = budget
         self._calibration = calibration
 
     @property
@@ -189,7 +216,8 @@ class ReaderJudge:
 
     def judge(self, question: str, readings: Sequence[Reading]) -> Verdict:
         """Return the sentences that answer best, each once, and the probability that the first of them does."""
-        candidates = self.shortlist(self.candidates(question, readings), model=self._models.shortlist)
+        read = self.read_passages(question, readings)
+        candidates = self.shortlist(question, read, model=self._models.shortlist)
         if not candidates:
             return Verdict((), 0.0)
         featured = self.read_alone(question, candidates)
@@ -209,15 +237,17 @@ class ReaderJudge:
             return Verdict(findings, 0.0)
         return Verdict(findings, self._models.decision(astuple(decision)))
 
-    def candidates(self, question: str, readings: Sequence[Reading]) -> list[Candidate]:
-        """Return every sentence once, as the reader is surest of it, with what reading its passage tells."""
+    def read_passages(self, question: str, readings: Sequence[Reading]) -> PassagesRead:
+        """Return every sentence of the nearest passages, as the reader is surest of it, with what it makes of them."""
         words = sorted(set(terms(question)))
         weights = self._rarity(words)
         top = max((reading.hit.score for reading in readings), default=0.0) or 1.0
-        nearest = sorted(readings, key=lambda reading: reading.hit.rank)[: self._passages]
-        surest: dict[tuple[str, Span], Candidate] = {}
+        nearest = self._nearest(readings)
         pages = [Page(_page(reading), len(_head(reading))) for reading in nearest]
-        for reading, read in zip(nearest, self._reader.read(question, pages), strict=True):
+        sizes = self._reader.sizes(question, pages)
+        fitting = _fitting(sizes, tokens=int(_PASSAGES_SHARE * self._budget.tokens))
+        surest: dict[tuple[str, Span], Candidate] = {}
+        for reading, read in zip(nearest[:fitting], self._reader.read(question, pages[:fitting]), strict=True):
             shift = reading.hit.passage.start - len(_head(reading))
             for span, text in reading.sentences():
                 found = read.best_within(span.start - shift, span.end - shift)
@@ -230,11 +260,26 @@ class ReaderJudge:
                 known = surest.get((reading.article.id, span))
                 if known is None or read.answerable + found.score > known.answerable + known.features.pointed:
                     surest[reading.article.id, span] = Candidate(reading, span, pointed, read.answerable, features)
-        return list(surest.values())
+        return PassagesRead(tuple(surest.values()), sum(sizes[:fitting]))
 
-    def shortlist(self, candidates: Sequence[Candidate], *, model: Logistic) -> list[Candidate]:
-        """Return the candidates that are worth reading again, best first."""
-        return sorted(candidates, key=lambda candidate: -model.log_odds(astuple(candidate.features)))[: self._sentences]
+    def _nearest(self, readings: Sequence[Reading]) -> list[Reading]:
+        """Return the passages that are worth reading, nearest first."""
+        ranked = sorted(readings, key=lambda reading: reading.hit.rank)[: self._budget.passages]
+        least = self._budget.share * max((reading.hit.score for reading in ranked), default=0.0)
+        return [reading for place, reading in enumerate(ranked) if place == 0 or reading.hit.score >= least]
+
+    def shortlist(self, question: str, read: PassagesRead, *, model: Logistic) -> list[Candidate]:
+        """Return the candidates that are read again, best first: as many as the budget has left tokens for."""
+        ranked = sorted(read.candidates, key=lambda candidate: -model.log_odds(astuple(candidate.features)))
+        best = ranked[: self._budget.sentences]
+        # Whichever comes out best is read in its context too, so there has to be room for the longest.
+        in_context = np.maximum.accumulate(self._sizes(question, [candidate.page_in_context() for candidate in best]))
+        alone = np.cumsum(self._sizes(question, [candidate.page() for candidate in best]))
+        affordable = int((read.tokens + alone + in_context <= self._budget.tokens).sum())
+        return best[: max(affordable, 1)]
+
+    def _sizes(self, question: str, pages: Sequence[Page]) -> NDArray[np.int64]:
+        return np.array(self._reader.sizes(question, pages), dtype=np.int64)
 
     def read_alone(self, question: str, candidates: Sequence[Candidate]) -> list[tuple[Candidate, SentenceFeatures]]:
         """Return candidates with what reading each sentence by itself adds: a neighbour cannot answer in its place."""
@@ -279,6 +324,12 @@ class ReaderJudge:
     @cached_property
     def _models(self) -> Calibration:
         return Calibration.read(self._calibration)
+
+
+def _fitting(sizes: Sequence[int], *, tokens: int) -> int:
+    """Return how many of the first fit into so many tokens; at least one, if there is one."""
+    affordable = int((np.cumsum(sizes) <= tokens).sum())
+    return max(affordable, min(1, len(sizes)))
 
 
 def _head(reading: Reading) -> str:

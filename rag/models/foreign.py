@@ -103,6 +103,11 @@ class ForeignReader(OpenedToRead):
                 readings[place] = self._reading(encodings[place], passages[place], [score[row] for score in scores])
         return [readings[place] for place in range(len(passages))]
 
+    def sizes(self, question: str, passages: Sequence[Page]) -> list[int]:
+        """Return how many tokens the model computes to read each passage with a question, in their order."""
+        asked = self._cut(question)
+        return [len(one.ids) for one in self._tokenizer.encode_batch([(asked, page.text) for page in passages])]
+
     def _reading(self, encoding: Encoding, page: Page, scores: Sequence[Logits]) -> PassageReading:
         places, tokens = _tokens_behind(encoding, page)
         if self._exported.task == "sequence-classification":

@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,15 +23,16 @@ from rag.errors import ModelBroken, ModelMissing
 from rag.models.runtime import Ahead, Session, default_cache, open_session, optimised_once, side_by_side, usable_cores
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
+    from tokenizers import Tokenizer
 
 Logits = NDArray[np.float32]
-Row = tuple[list[int], list[int]]
+Row = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 SHIPPED = Path(__file__).parent / "weights" / "reader"
 _QUESTION_TOKENS = 64
 _SPAN_TOKENS = 30
 _SPECIAL_TOKENS = 3
+_REMEMBERED_TEXTS = 4096  # some 10 MB of tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,14 @@ class PassageReading:
             return None
         first, last, score = best
         return Pointed(start=int(self.tokens[inside[first], 0]), end=int(self.tokens[inside[last], 1]), score=score)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """A text cut into tokens: their ids (m,), and what each is of the text, as a slice (m, 2)."""
+
+    ids: NDArray[np.int64]
+    tokens: NDArray[np.int64]
 
 
 class OpenedToRead(ABC):
@@ -129,14 +138,18 @@ class Reader(OpenedToRead):
         Each is read by itself, so that its scores are the same to the bit whatever else is read, and no padding is
         computed; several are read side by side. A passage is cut at the model's limit, the question never.
         """
-        asked = self._tokenizer.encode(question.lower(), add_special_tokens=False).ids[:_QUESTION_TOKENS]
-        encodings = self._tokenizer.encode_batch([page.text for page in passages], add_special_tokens=False)
-        room = int(self._about["max_tokens"]) - len(asked) - _SPECIAL_TOKENS
-        scores = self._score(["answerable", "start", "end"], [(asked, encoding.ids[:room]) for encoding in encodings])
+        asked, room = self._asked(question)
+        cuts = [self._cut(page.text) for page in passages]
+        scores = self._score(["answerable", "start", "end"], [(asked, cut.ids[:room]) for cut in cuts])
         return [
-            self._reading(encoding, page, score, begin=len(asked) + 2, room=room)
-            for encoding, page, score in zip(encodings, passages, scores, strict=True)
+            self._reading(cut, page, score, begin=len(asked) + 2, room=room)
+            for cut, page, score in zip(cuts, passages, scores, strict=True)
         ]
+
+    def sizes(self, question: str, passages: Sequence[Page]) -> list[int]:
+        """Return how many tokens the model computes to read each passage with a question, in their order."""
+        asked, room = self._asked(question)
+        return [len(asked) + _SPECIAL_TOKENS + min(len(self._cut(page.text).ids), room) for page in passages]
 
     def support(self, claims: Sequence[str], evidence: Sequence[str]) -> Logits:
         """Return (n, 3) probabilities that each claim's evidence supports it, contradicts it, or does neither.
@@ -147,12 +160,10 @@ class Reader(OpenedToRead):
         if len(claims) != len(evidence):
             raise ValueError(f"{len(claims)} claims, {len(evidence)} pieces of evidence")
         limit = int(self._about["max_tokens"]) - _SPECIAL_TOKENS
-        said = self._tokenizer.encode_batch([claim.lower() for claim in claims], add_special_tokens=False)
-        shown = self._tokenizer.encode_batch(list(evidence), add_special_tokens=False)
         rows = []
-        for claim, text in zip(said, shown, strict=True):
-            claimed = claim.ids[:_QUESTION_TOKENS]
-            rows.append((claimed, text.ids[: limit - len(claimed)]))
+        for claim, text in zip(claims, evidence, strict=True):
+            claimed = self._cut(claim.lower()).ids[:_QUESTION_TOKENS]
+            rows.append((claimed, self._cut(text).ids[: limit - len(claimed)]))
         probabilities = [np.exp(log_softmax(logits[0])) for (logits,) in self._score(["support"], rows)]
         return np.array(probabilities, dtype=np.float32).reshape(-1, 3)
 
@@ -166,11 +177,25 @@ class Reader(OpenedToRead):
         tokenizer.no_padding()
         return tokenizer, session
 
-    def _reading(
-        self, encoding: Encoding, page: Page, scores: list[Logits], *, begin: int, room: int
-    ) -> PassageReading:
+    def _asked(self, question: str) -> tuple[NDArray[np.int64], int]:
+        """Return a question's token ids, and how many tokens of a passage there is room for beside them."""
+        asked = self._cut(question.lower()).ids[:_QUESTION_TOKENS]
+        return asked, int(self._about["max_tokens"]) - len(asked) - _SPECIAL_TOKENS
+
+    @cached_property
+    def _cut(self) -> Callable[[str], _Cut]:
+        """Return what cuts a text, and remembers it: questions of a set share many passages."""
+
+        def cut(text: str) -> _Cut:
+            encoding = self._tokenizer.encode(text, add_special_tokens=False)
+            tokens = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+            return _Cut(np.array(encoding.ids, dtype=np.int64), tokens)
+
+        return lru_cache(maxsize=_REMEMBERED_TEXTS)(cut)
+
+    def _reading(self, cut: _Cut, page: Page, scores: list[Logits], *, begin: int, room: int) -> PassageReading:
         answerable, starts, ends = scores
-        tokens = np.array(encoding.offsets[:room], dtype=np.int64).reshape(-1, 2)
+        tokens = cut.tokens[:room]
         skipped = int((tokens[:, 1] <= page.header_size).sum())
         body = slice(begin + skipped, begin + len(tokens))
         return PassageReading(
@@ -187,7 +212,7 @@ class Reader(OpenedToRead):
 
         def run(row: Row) -> list[Logits]:
             first, second = row
-            ids = np.array([[start, *first, separator, *second, separator]], dtype=np.int64)
+            ids = np.concatenate(([start], first, [separator], second, [separator]), dtype=np.int64)[np.newaxis]
             types = np.zeros_like(ids)
             types[0, len(first) + 2 :] = 1
             feed = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": types}

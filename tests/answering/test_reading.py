@@ -1,12 +1,15 @@
 import dataclasses
+import itertools
 import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rag.answering import ReaderJudge, Reading
 from rag.answering.judging import coverage, gives_reason, unmatched_names
-from rag.answering.reading import CALIBRATION, Candidate, PassageFeatures
+from rag.answering.reading import CALIBRATION, Budget, Candidate, PassageFeatures
 from rag.config import Config
 from rag.models.reader import Page, PassageReading
 from rag.records import Article, Hit, Passage, Span
@@ -14,6 +17,7 @@ from rag.records import Article, Hit, Passage, Span
 TEXT = "# Ban\n\nChina banned seafood in August. Photo: Kyodo Japan protested in Geneva."
 TRIMMING = Span(TEXT.index("Photo"), TEXT.index("Japan"))
 ARTICLE = Article(id="a", path="a.md", text=TEXT, title="The ban", published="2023", furniture=(TRIMMING,))
+DEFAULT = Budget()
 SENTENCES = (Span(7, 38), Span(TEXT.index("Japan"), len(TEXT)))
 
 
@@ -31,6 +35,9 @@ class PointingReader:
     def read(self, _question, passages):
         self.pages += passages
         return [self._reading(page) for page in passages]
+
+    def sizes(self, _question, passages):
+        return [len(page.text.split()) for page in passages]
 
     def _reading(self, page):
         starts = [page.text.index(word, page.header_size) for word in page.text[page.header_size :].split()]
@@ -56,8 +63,8 @@ def readings(*starts):
     return [Reading(Hit(passage, 1 / (rank + 1), rank + 1), ARTICLE) for rank, passage in enumerate(passages)]
 
 
-def judged(reader, calibration, *, question="Where did Japan protest?", starts=(0,)):
-    judge = ReaderJudge(reader, rarity=lambda words: np.ones(len(words)), calibration=calibration)
+def judged(reader, calibration, *, question="Where did Japan protest?", starts=(0,), budget=DEFAULT):
+    judge = ReaderJudge(reader, rarity=lambda words: np.ones(len(words)), budget=budget, calibration=calibration)
     return judge.judge(question, readings(*starts))
 
 
@@ -98,6 +105,69 @@ def test_the_best_sentences_are_read_again_each_by_itself(calibration):
     assert [page.text for page in alone] == ["Japan protested in Geneva.", "China banned seafood in August."]
     assert in_context.text == "The ban. 2023.\nChina banned seafood in August. Japan protested in Geneva."
     assert passage.text.startswith("The ban. 2023.\n# Ban")
+
+
+def long_readings(lengths, *, scores):
+    """Passages of articles of their own, each of that many sentences, the longer the later."""
+    made = []
+    for number, (length, score) in enumerate(zip(lengths, scores, strict=True)):
+        text, spans = "", []
+        for place in range(length):
+            sentence = f"Japan protested {'loudly ' * place}in Geneva{number}."
+            spans.append(Span(len(text), len(text) + len(sentence)))
+            text += f"{sentence} "
+        article = Article(id=f"a{number}", path=f"a{number}.md", text=text, title="The ban")
+        made.append(Reading(Hit(Passage(article.id, 0, 0, len(text), tuple(spans)), score, number + 1), article))
+    return made
+
+
+def pages_under(budget, made):
+    reader = PointingReader("Japan")
+    ReaderJudge(reader, rarity=lambda words: np.ones(len(words)), budget=budget).judge("Where did Japan protest?", made)
+    return reader.pages, sum(reader.sizes("", reader.pages))
+
+
+lengths_and_tokens = (st.lists(st.integers(1, 9), min_size=1, max_size=9), st.integers(0, 400))
+
+
+@given(*lengths_and_tokens)
+def test_no_more_is_read_than_the_budget_pays_for(lengths, tokens):
+    made = long_readings(lengths, scores=[1.0] * len(lengths))
+    pages, spent = pages_under(Budget(tokens=tokens), made)
+    least = 3  # a passage, a sentence, and that in its context
+    assert len(pages) == least or (len(pages) > least and spent <= tokens)
+
+
+@given(*lengths_and_tokens)
+def test_the_passages_that_a_budget_pays_for_are_the_nearest(lengths, tokens):
+    made = long_readings(lengths, scores=[1.0] * len(lengths))
+    bounded, whole = (
+        [*itertools.takewhile(lambda page: page.header_size, pages_under(Budget(tokens=most), made)[0])]
+        for most in (tokens, 1_000_000)
+    )
+    assert 1 <= len(bounded) <= len(whole) == min(len(lengths), 8)
+    assert bounded == whole[: len(bounded)]
+
+
+def test_a_budget_that_binds_nowhere_changes_nothing(calibration):
+    verdicts = [
+        judged(PointingReader("Geneva"), calibration, starts=(0, 7), budget=Budget(tokens=tokens))
+        for tokens in (60, 1_000_000)
+    ]
+    assert verdicts[0] == verdicts[1]
+
+
+def test_a_passage_far_behind_the_nearest_is_not_read():
+    made = long_readings([1, 1, 1, 1], scores=[0.8, 0.5, 0.4, 0.3])
+    pages, _ = pages_under(Budget(share=0.5), made)
+    read = [number for number in range(4) if any(f"Geneva{number}" in page.text for page in pages)]
+    assert read == [0, 1, 2]
+
+
+def test_the_nearest_passages_and_the_best_sentences_are_read_so_many():
+    made = long_readings([4, 4, 4], scores=[1.0, 0.9, 0.8])
+    pages, _ = pages_under(Budget(passages=2, sentences=3), made)
+    assert len(pages) == 2 + 3 + 1
 
 
 def test_a_sentence_that_leans_on_the_one_before_is_read_behind_it():

@@ -215,6 +215,12 @@ def test_a_page_of_nothing_but_its_header_answers_nothing(qa, tmp_path):
     assert reading.best_within(0, 100) is None
 
 
+def test_the_size_of_a_page_grows_with_it_up_to_the_limit(qa, tmp_path):
+    reader = exported(qa, tmp_path / "export")
+    short, long, longest = reader.sizes(QUESTION, [Page("Steel."), Page("Steel came."), Page("Steel came. " * 999)])
+    assert short < long < longest == LIMIT
+
+
 def test_no_page_is_read(qa, tmp_path):
     assert exported(qa, tmp_path / "export").read(QUESTION, []) == []
 

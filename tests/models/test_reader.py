@@ -61,6 +61,15 @@ def test_a_reading_points_at_words_of_the_page(folder):
     assert text[first.start : first.end] == "Paris"
 
 
+def test_the_size_of_a_page_is_how_many_tokens_are_computed(folder):
+    reader, question = Reader(folder), "Where did they meet?"
+    asked = len(["[CLS]", "where", "did", "they", "meet", "?", "[SEP]"])
+    for text in ("", "In Geneva.", "In Paris they did. " * 9):
+        # The logit of this model counts the tokens behind the question.
+        counted = reader.read(question, [Page(text)])[0].answerable
+        assert reader.sizes(question, [Page(text)]) == [asked + counted]
+
+
 def test_a_reader_that_was_prepared_reads_the_same(folder):
     prepared, page = Reader(folder), Page("They meet in Geneva.")
     prepared.prepare()

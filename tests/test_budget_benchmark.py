@@ -1,0 +1,60 @@
+"""The benchmark of the budget: a pair is read once, and every budget is charged for it."""
+
+import numpy as np
+import pytest
+
+from benchmarks.budget import TOKENS, Outcome, Remembering, budgets, row_of
+from rag.answering.reading import Budget
+from rag.models.reader import Page, PassageReading
+
+
+class CountingReader:
+    """A reader whose logit is the length of the page."""
+
+    name = "counting"
+    revision = "1"
+
+    def __init__(self):
+        self.read_pages = []
+
+    def read(self, _question, passages):
+        self.read_pages += passages
+        nothing = np.zeros(0, np.float32)
+        return [PassageReading(float(len(page.text)), nothing, nothing, np.zeros((0, 2), int)) for page in passages]
+
+    def sizes(self, _question, passages):
+        return [len(page.text) for page in passages]
+
+
+def test_a_pair_is_read_once_and_charged_each_time():
+    counting = CountingReader()
+    reader = Remembering(counting)
+    pages = [Page("one"), Page("three")]
+    assert [one.answerable for one in reader.read("q", pages)] == [3.0, 5.0]
+    assert [one.answerable for one in reader.read("q", pages[::-1])] == [5.0, 3.0]
+    reader.read("another question", pages[:1])
+    assert sorted(page.text for page in counting.read_pages) == ["one", "one", "three"]
+    assert [one.tokens for one in reader.taken] == [3, 5, 5, 3, 3]
+
+
+def test_every_budget_but_the_wider_ones_is_the_default_with_fewer_tokens():
+    compared = budgets(Budget())
+    whole = compared["no bound"]
+    assert [compared[f"{tokens} tokens"].tokens for tokens in TOKENS] == list(TOKENS)
+    assert {budget.sentences for budget in list(compared.values())[: len(TOKENS) + 1]} == {whole.sentences}
+
+
+def outcome(answerable, right, confidence, *, tokens):
+    return Outcome(answerable, right, confidence, pairs=tokens // 10, tokens=tokens, ms=tokens / 40)
+
+
+def test_a_row_compares_the_answerable_pair_by_pair():
+    answerable, right = (True, True, False), (True, False, False)
+    whole = [outcome(one, one, 0.9, tokens=40) for one in answerable]
+    sure = (0.9, 0.1, 0.5)
+    bounded = [outcome(*three, tokens=20) for three in zip(answerable, right, sure, strict=True)]
+    row = row_of("few", bounded, whole=whole)
+    assert (row.pairs, row.tokens, row.ms) == (2.0, 20.0, 0.5)
+    assert (row.right.mean, row.right.n) == (0.5, 2)
+    assert row.less.mean == pytest.approx(-0.5)
+    assert row.answerable.value == pytest.approx(1 / 2)
