@@ -14,7 +14,7 @@ import os
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from rag.render import answer_record
 logger = logging.getLogger(__name__)
 
 _SUFFIXES: Mapping[str, Kind] = {".jsonl": "jsonl", ".csv": "csv"}
+_AHEAD = 3  # questions under way for each core, so that a long one keeps none of them waiting
 _OUTCOMES = ("answered", "declined", "failed")
 
 
@@ -115,8 +116,9 @@ def _answers(
         engine.reporting.notify("--jobs has no effect: what answers is in one process, which uses all cores as it is")
         jobs = 1
     if jobs == 1:
-        for row in rows:
-            yield _record(row, lambda question: engine.ask(question, wanted=wanted))
+        yield from _side_by_side(
+            rows, lambda row: _record(row, lambda question: engine.ask(question, wanted=wanted)), at_once=engine.at_once
+        )
         return
     under_way: deque[tuple[Row, _UnderWay]] = deque()
     for row in rows:
@@ -126,6 +128,26 @@ def _answers(
             yield _record(first, answer.asked)
     for row, answer in under_way:
         yield _record(row, answer.asked)
+
+
+def _side_by_side(
+    rows: Iterable[Row], answer: Callable[[Row], dict[str, object]], *, at_once: int
+) -> Iterator[dict[str, object]]:
+    """Yield the record of each row, in their order, while the next ones are answered in threads of their own."""
+    if at_once == 1:
+        yield from map(answer, rows)
+        return
+    under_way: deque[Future[dict[str, object]]] = deque()
+    pool = ThreadPoolExecutor(at_once)
+    try:
+        for row in rows:
+            under_way.append(pool.submit(answer, row))
+            if len(under_way) == _AHEAD * at_once:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class _UnderWay:

@@ -372,7 +372,7 @@ def batch(
     from rag.pipeline import Engine
 
     settings, wanted = options.settings(k=k, keep_unsupported=keep_unsupported), _filter(since, until, source, language)
-    with options.reporting() as reporting, Engine(settings, reporting=reporting) as engine:
+    with options.reporting() as reporting, Engine(settings, reporting=reporting, many=True) as engine:
         report = answer_questions(engine, questions, output=options.output, wanted=wanted, emit=_emit, jobs=jobs)
     if report.failed:
         raise typer.Exit(EXIT_ITEMS_FAILED)

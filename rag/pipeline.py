@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -357,11 +358,24 @@ def index_facts(config: Config, encoder: Encoder) -> dict[str, object]:
 
 
 class Engine:
-    """An open index with its models: answers one question or many, loading each part when it is first needed."""
+    """An open index with its models: answers one question or many, loading each part when it is first needed.
 
-    def __init__(self, config: Config, *, reporting: Reporting = SILENT, encoder: Encoder | None = None) -> None:
+    With `many` it may be asked from as many threads as there are cores to use: each answers on one core, and the reader
+    is opened for speed, which takes longer.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        reporting: Reporting = SILENT,
+        encoder: Encoder | None = None,
+        many: bool = False,
+    ) -> None:
         self.config = config
         self.reporting = reporting
+        self._many = many and config.answerer == "quotes"  # what a model writes, it writes one by one
+        self._in_turn = threading.Lock()
         if encoder is not None:
             self.encoder = encoder
 
@@ -390,6 +404,13 @@ class Engine:
     def judge(self) -> Judge:
         """Return what decides which sentences answer."""
         return self._make_judge()
+
+    @property
+    def at_once(self) -> int:
+        """Return how many questions it answers at once, each in a thread of its own."""
+        from rag.models.runtime import usable_cores
+
+        return (self.config.threads or usable_cores()) if self._many else 1
 
     def ready(self) -> None:
         """Load what every question needs, so that the first one is as quick as the rest."""
@@ -439,11 +460,13 @@ class Engine:
     def begin(self, question: str, *, query: str | None = None, wanted: ArticleFilter | None = None) -> Begun:
         """Return all of an answer but what a model is to write of it."""
         started = time.perf_counter()
-        if self._reader is not None:
-            self._reader.prepare()
-        from rag.answering import QuotingSettings, Reading, analyse, quote_answer
+        with self._in_turn:  # only the reading, which takes most of the time, goes on side by side
+            if self._reader is not None:
+                self._reader.prepare()
+            from rag.answering import QuotingSettings, Reading, analyse, quote_answer
 
-        found = self.search(_worded(question) if query is None else query, wanted=wanted)
+            found = self.search(_worded(question) if query is None else query, wanted=wanted)
+            copies = self.index.store.copies
         retrieved = time.perf_counter()
         readings = [Reading(hit, found.articles[hit.passage.article]) for hit in found.ranking.hits]
         verdict = self.judge.judge(question, readings)
@@ -452,7 +475,7 @@ class Engine:
             max_sentences=self.config.answer.max_sentences,
             share=self.config.answer.share,
         )
-        quoted = quote_answer(analyse(question), verdict, settings=settings, copies=self.index.store.copies)
+        quoted = quote_answer(analyse(question), verdict, settings=settings, copies=copies)
         answered = time.perf_counter()
         answer = Answer(
             question=question,
@@ -581,7 +604,7 @@ class Engine:
 
     @cached_property
     def _reader(self) -> Reader | ForeignReader | None:
-        return reader_of(self.config, self.reporting.notify)
+        return reader_of(self.config, self.reporting.notify, many=self._many)
 
     def _open_index(self) -> Index:
         from rag.index import open_index
@@ -630,17 +653,20 @@ class Engine:
         )
 
 
-def reader_of(config: Config, notify: Notify) -> Reader | ForeignReader | None:
-    """Return the reading model that the settings name; None if passages are to be compared instead."""
+def reader_of(config: Config, notify: Notify, *, many: bool = False) -> Reader | ForeignReader | None:
+    """Return the reading model that the settings name; None if passages are to be compared instead.
+
+    One for `many` questions reads on one core, and is packed.
+    """
     from rag.models.reader import Reader, own_folder
 
     if config.reader.model == "none":
         return None
     if (folder := own_folder(config.reader.model)) is not None:
-        return Reader(folder, threads=config.threads)
+        return Reader(folder, threads=1 if many else config.threads, packed=many)
     from rag.models.foreign import load_foreign_reader
 
-    return load_foreign_reader(config.reader.model, threads=config.threads, notify=notify)
+    return load_foreign_reader(config.reader.model, threads=1 if many else config.threads, notify=notify)
 
 
 def _calibration(config: Config) -> Path:

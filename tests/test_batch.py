@@ -2,12 +2,15 @@ import contextlib
 import csv
 import io
 import json
+import threading
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rag import answer_files
+from rag.answering import Verdict
 from rag.batch import answer_questions
 from rag.config import Answering, Config, Reader, Retrieval
 from rag.errors import AnswersError, ConfigError, IndexBroken, QuestionError
@@ -63,13 +66,15 @@ def questions(tmp_path):
     return write_questions(tmp_path / "questions.jsonl", QUESTIONS)
 
 
-@pytest.fixture
-def answer(config, word_encoder):
-    """Answer a set; what was told is in `answer.told`, what was asked in `answer.asked`."""
+@pytest.fixture(params=[1, 3])
+def answer(config, word_encoder, request):
+    """Answer a set, one by one or three at once; what was told is in `answer.told`, what was asked in `.asked`."""
 
     def run(questions, output, *, config=config, encoder=word_encoder, wanted=None, emit=None):
         run.told, run.asked = [], []
-        with Engine(config, encoder=encoder, reporting=Reporting(notify=run.told.append)) as engine:
+        config = replace(config, threads=request.param)
+        with Engine(config, encoder=encoder, reporting=Reporting(notify=run.told.append), many=True) as engine:
+            assert engine.at_once == request.param
             ask = engine.ask
 
             def watched(question, **options):
@@ -343,3 +348,46 @@ def test_a_question_gets_the_same_answer_alone_and_in_a_set(config, word_encoder
     with Engine(config, encoder=Drifting()) as engine:
         alone = answer_record(engine.ask("Why ban seafood?").answer)
     assert in_a_set[1] | {"timings_ms": {}} == alone | {"timings_ms": {}}
+
+
+def test_questions_answered_at_once_get_the_answers_that_they_get_one_by_one(config, word_encoder, tmp_path):
+    config = replace(config, reader=Reader())
+    rows = [{"question": f"Who met in Beijing with {number} ministers?"} for number in range(12)]
+    questions = write_questions(tmp_path / "many.jsonl", rows)
+    written = []
+    for many, threads in ((False, 2), (True, 1), (True, 4)):
+        file = tmp_path / f"{many}-{threads}.jsonl"
+        with Engine(replace(config, threads=threads), encoder=word_encoder, many=many) as engine:
+            answer_questions(engine, questions, output=file, emit=lambda _line: None)
+        written.append(timeless(file))
+    assert written[0] == written[1] == written[2]
+    assert len(written[0]) == 12
+
+
+def test_a_long_question_keeps_its_place(config, word_encoder, tmp_path):
+    """The first one is answered last, and is written first."""
+    last_begun, asked = threading.Event(), []
+
+    class Judge:
+        name, model, revision = "waiting", "none", "1"
+
+        def judge(self, question, _readings):
+            if question == "0?":
+                assert last_begun.wait(30)
+            asked.append(question)
+            if len(asked) == 3:
+                last_begun.set()
+            return Verdict((), 0.0)
+
+    questions = write_questions(tmp_path / "q.jsonl", [{"question": f"{number}?"} for number in range(4)])
+    with Engine(replace(config, threads=2), encoder=word_encoder, many=True) as engine:
+        engine.judge = Judge()
+        answer_questions(engine, questions, output=tmp_path / "a.jsonl", emit=lambda _line: None)
+    assert asked == ["1?", "2?", "3?", "0?"]
+    assert [record["question"] for record in records(tmp_path / "a.jsonl")] == ["0?", "1?", "2?", "3?"]
+
+
+@pytest.mark.parametrize("answerer", ["writer", "endpoint"])
+def test_what_a_model_writes_is_written_one_by_one(config, word_encoder, answerer):
+    with Engine(replace(config, answerer=answerer), encoder=word_encoder, many=True) as engine:
+        assert engine.at_once == 1

@@ -297,7 +297,9 @@ class Store:
 
     def __init__(self, file: Path) -> None:
         # immutable: a sealed generation never changes, so SQLite needs neither locks nor a journal.
-        self._connection = sqlite3.connect(f"{file.absolute().as_uri()}?immutable=1", uri=True)
+        # Whoever asks from several threads lets them in one by one.
+        uri = f"{file.absolute().as_uri()}?immutable=1"
+        self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
         self._facets = file.with_name(FACETS)
 
     def close(self) -> None:

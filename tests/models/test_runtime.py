@@ -2,9 +2,11 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
 
 from rag.errors import ModelBroken
 from rag.models.reader import SHIPPED
@@ -13,6 +15,7 @@ from rag.models.runtime import (
     default_cache,
     open_session,
     optimised_once,
+    save_with_plain_norms,
     side_by_side,
     usable_cores,
     write_atomically,
@@ -109,6 +112,63 @@ def test_a_graph_is_optimised_once_and_gives_the_same(tmp_path):
     one, other = (open_session(graph, threads=1).run(["answerable", "start"], feed) for graph in (source, made))
     assert one[0] == pytest.approx(other[0], abs=1e-3)
     assert one[1] == pytest.approx(other[1], abs=1e-3)
+
+
+def skip_norms(folder, *, epsilon, outputs=1):
+    """A graph of two skip norms, one with a bias and one without, over rows of four numbers."""
+    rng = np.random.default_rng(5)
+    names = ("scale", "shift", "bias")
+    constants = [numpy_helper.from_array(rng.normal(size=4).astype(np.float32), name) for name in names]
+    first = ["first", "", "", "sum"][: 1 if outputs == 1 else 4]
+    nodes = [
+        helper.make_node("SkipLayerNormalization", inputs, given, domain="com.microsoft", epsilon=epsilon)
+        for inputs, given in (
+            (["one", "other", "scale", "shift", "bias"], first),
+            (["first", "one", "scale", "shift"], ["second"]),
+        )
+    ]
+    shape = [1, "length", 4]
+    ends = [
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in named]
+        for named in (("one", "other"), ("first", "second", "sum")[: 2 if outputs == 1 else 3])
+    ]
+    graph = helper.make_graph(nodes, "norms", *ends, constants)
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), folder / "norms.onnx")
+    return folder / "norms.onnx"
+
+
+@pytest.mark.parametrize("epsilon", [1e-12, 0.5])
+def test_plain_norms_give_what_skip_norms_give(tmp_path, epsilon):
+    source = skip_norms(tmp_path, epsilon=epsilon)
+    save_with_plain_norms(source, tmp_path / "plain.onnx")
+    made = [node.op_type for node in onnx.load(str(tmp_path / "plain.onnx"), load_external_data=False).graph.node]
+    assert sorted(made) == ["Add", "Add", "Add", "LayerNormalization", "LayerNormalization"]
+    rng = np.random.default_rng(6)
+    feed = {name: rng.normal(size=(1, 7, 4)).astype(np.float32) for name in ("one", "other")}
+    one, other = (open_session(graph, threads=1).run(None, feed) for graph in (source, tmp_path / "plain.onnx"))
+    assert np.allclose(one[0], other[0], atol=1e-6)
+    assert np.allclose(one[1], other[1], atol=1e-6)
+
+
+def test_a_skip_norm_whose_sum_is_used_stays_one(tmp_path):
+    source = skip_norms(tmp_path, epsilon=1e-5, outputs=4)
+    save_with_plain_norms(source, tmp_path / "plain.onnx")
+    feed = {
+        name: np.arange(4, dtype=np.float32).reshape(1, 1, 4) + ahead for ahead, name in enumerate(("one", "other"))
+    }
+    one, other = (open_session(graph, threads=1).run(None, feed) for graph in (source, tmp_path / "plain.onnx"))
+    assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(one, other, strict=True))
+
+
+def test_packed_weights_in_eight_bits_give_the_same_bits():
+    ids = np.arange(1000, 1040, dtype=np.int64)[None, :]
+    feed = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    outputs = ["answerable", "start", "end"]
+    one, other = (
+        open_session(SHIPPED / "model.onnx", threads=1, packed=packed).run(outputs, feed) for packed in (False, True)
+    )
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def test_a_graph_that_cannot_be_optimised_or_kept_is_opened_as_it_is(tmp_path):
