@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.rerank import COUNTS, WEIGHTS, Read, gain, reranked
+from benchmarks.rerank import COUNTS, WEIGHTS, Read, conclude, gain, reranked
 
 
 def read(name, logits, *, fused=None, articles="abcdef"):
@@ -50,3 +50,10 @@ def test_a_half_is_counted_under_the_weight_of_the_other():
     reads = [read(f"q{number}", [0.0, 9.0, 0.0, 0.0, 0.0, 0.0]) for number in range(40)]
     first = gain(reads[:1], {reads[0].id: {"b": 1}}, count=5)
     assert first.difference.mean == 0.0  # with nobody else to choose, the fusion stands
+
+
+def test_the_conclusion_names_the_sets_where_it_helps_and_where_it_does_not():
+    reads = [read(f"q{number}", [0.0, 0.0, 9.0, 0.0, 0.0, 0.0]) for number in range(40)]
+    helps = gain(reads, {one.id: {"c": 1} for one in reads}, count=5)
+    same = gain(reads, {one.id: {"a": 1} for one in reads}, count=5)
+    assert conclude({"one": [same, helps], "other": [same]}) == "better: one; worse: none; not told apart: other"
