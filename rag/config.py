@@ -103,7 +103,7 @@ class Reader:
     )
     calibration: str | None = setting(None, about="file that training.answerer fitted to it; null: the one that ships")
     passages: int = setting(8, low=1, high=100, about="of the passages found, how many are read")
-    share: float = setting(0.6, low=0, high=1, about="a further passage is read if it scores this share of the nearest")
+    share: float = setting(0.7, low=0, high=1, about="a further passage is read if it scores this share of the nearest")
     sentences: int = setting(6, low=1, high=200, about="of their sentences, how many are read again by themselves")
     budget_tokens: int = setting(
         2000, low=16, high=1_000_000, about="of all that, only what fits in so many tokens, best first"

@@ -76,7 +76,7 @@ class Budget:
     """
 
     passages: int = 8
-    share: float = 0.6
+    share: float = 0.7
     sentences: int = 6
     tokens: int = 2000
 
