@@ -3,11 +3,13 @@
     python -m benchmarks.batch --data ../shared/data --questions 500 --kills 5
 
 The articles and the questions are those of the SQuAD 2.0 dev half. The answers are compared byte for byte, but for the
-timings. Cold asks run in processes of their own, half of them before the batch and half after it.
+timings. Cold asks run in processes of their own, half of them before the batch and half after it. Whatever else runs on
+the cores changes the ratio, so the load is told too. What is shown goes into `benchmarks/BATCH.md`.
 """
 
 import argparse
 import json
+import os
 import random
 import re
 import statistics
@@ -15,11 +17,46 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from rag import __version__
+from rag.models.runtime import usable_cores
+
+REPORT = Path(__file__).with_name("BATCH.md")
 RAG = [sys.executable, "-m", "rag"]
 TIMINGS = re.compile(rb'"timings_ms": \{[^}]*\}')
 SEED = 13
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a question costs: in the batch, and asked cold (median with its 95 % interval over so many)."""
+
+    batch_s: float
+    cold_s: float
+    low_s: float
+    high_s: float
+    n: int
+
+    def __str__(self) -> str:
+        """Return it as a sentence."""
+        return (
+            f"A question costs {self.batch_s:.3f} s in the batch, and {self.cold_s:.3f} s asked cold "
+            f"({self.low_s:.3f}–{self.high_s:.3f}, median of {self.n}): {self.cold_s / self.batch_s:.1f} times as much "
+            f"({self.low_s / self.batch_s:.1f}–{self.high_s / self.batch_s:.1f})."
+        )
+
+
+def cost(*, batch_s: float, cold: Sequence[float]) -> Cost:
+    """Return what a question costs, the interval of the median by bootstrap."""
+    rng = random.Random(SEED)
+    medians = sorted(statistics.median(rng.choices(cold, k=len(cold))) for _ in range(RESAMPLES))
+    low, high = medians[round(0.025 * RESAMPLES)], medians[round(0.975 * RESAMPLES) - 1]
+    return Cost(batch_s, statistics.median(cold), low, high, len(cold))
 
 
 def write_set(file: Path, *, articles: Path, questions: Path, n: int) -> list[str]:
@@ -65,8 +102,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--questions", type=int, default=500)
     parser.add_argument("--kills", type=int, default=5)
-    parser.add_argument("--cold", type=int, default=8, help="questions asked in processes of their own")
+    parser.add_argument("--cold", type=int, default=16, help="questions asked in processes of their own")
+    parser.add_argument("--dry-run", action="store_true", help="print, and write nothing")
     options = parser.parse_args()
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         questions, index = work / "questions.jsonl", work / "index"
@@ -77,16 +116,28 @@ def main() -> None:
         cold = ask_cold(asked[: options.cold // 2], index=index)
         whole = batch([*command, str(work / "whole.jsonl")])
         cold += ask_cold(asked[options.cold // 2 : options.cold], index=index)
+        kills = []
         for _ in range(options.kills):
             batch([*command, str(work / "killed.jsonl")], killed_after=whole / (options.kills + 2))
             done = (work / "killed.jsonl").read_bytes().count(b"\n") if (work / "killed.jsonl").exists() else 0
-            print(f"killed after {done} of {options.questions} answers")
+            kills.append(done)
         batch([*command, str(work / "killed.jsonl")])
         same = len({TIMINGS.sub(b"", (work / f"{name}.jsonl").read_bytes()) for name in ("whole", "killed")}) == 1
         lines = (work / "whole.jsonl").read_bytes().count(b"\n")
-    each, alone = whole / options.questions, statistics.median(cold)
-    print(f"{lines} answers; killed and taken up again, they are {'the same bytes' if same else 'NOT THE SAME'}")
-    print(f"a question costs {each:.3f} s in the batch, {alone:.3f} s asked cold: {alone / each:.1f} times as much")
+    found = "the same bytes, but for the timings" if same else "NOT THE SAME"
+    after = ", ".join(map(str, kills))
+    told = [
+        f"{lines} answers. Killed after {after} of them and taken up again, they are {found}.",
+        str(cost(batch_s=whole / options.questions, cold=cold)),
+    ]
+    print(*told, sep="\n")
+    if not options.dry_run:
+        about = (
+            f"Written by `python -m benchmarks.batch --questions {options.questions} --kills {options.kills} --cold "
+            f"{options.cold}` on {datetime.now(UTC).date().isoformat()}, rag {__version__}, {usable_cores()} cores, "
+            f"load before it {load:.1f}. The time of the batch includes its start."
+        )
+        REPORT.write_text("\n\n".join(["# A set of questions beside cold asks", about, *told]) + "\n", encoding="utf-8")
     sys.exit(0 if same and lines == options.questions else 1)
 
 
