@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rag.answering import ReaderJudge, Reading
@@ -121,8 +121,15 @@ def long_readings(lengths, *, scores):
     return made
 
 
+class FondOfLongPages(PointingReader):
+    """A reader that finds a longer page the better answer."""
+
+    def _reading(self, page):
+        return dataclasses.replace(super()._reading(page), answerable=float(len(page.text)))
+
+
 def pages_under(budget, made):
-    reader = PointingReader("Japan")
+    reader = FondOfLongPages("Japan")
     ReaderJudge(reader, rarity=lambda words: np.ones(len(words)), budget=budget).judge("Where did Japan protest?", made)
     return reader.pages, sum(reader.sizes("", reader.pages))
 
@@ -131,6 +138,7 @@ lengths_and_tokens = (st.lists(st.integers(1, 9), min_size=1, max_size=9), st.in
 
 
 @given(*lengths_and_tokens)
+@example([9], 125)  # the best sentence comes last, and its context is the longest
 def test_no_more_is_read_than_the_budget_pays_for(lengths, tokens):
     made = long_readings(lengths, scores=[1.0] * len(lengths))
     pages, spent = pages_under(Budget(tokens=tokens), made)
