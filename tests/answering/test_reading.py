@@ -113,7 +113,7 @@ def long_readings(lengths, *, scores):
     for number, (length, score) in enumerate(zip(lengths, scores, strict=True)):
         text, spans = "", []
         for place in range(length):
-            sentence = f"Japan protested {'loudly ' * place}in Geneva{number}."
+            sentence = f"Japan protested {'loudly ' * place}in Geneva{number}-{place}."
             spans.append(Span(len(text), len(text) + len(sentence)))
             text += f"{sentence} "
         article = Article(id=f"a{number}", path=f"a{number}.md", text=text, title="The ban")
@@ -168,7 +168,7 @@ def test_a_budget_that_binds_nowhere_changes_nothing(calibration):
 def test_a_passage_far_behind_the_nearest_is_not_read():
     made = long_readings([1, 1, 1, 1], scores=[0.8, 0.5, 0.4, 0.3])
     pages, _ = pages_under(Budget(share=0.5), made)
-    read = [number for number in range(4) if any(f"Geneva{number}" in page.text for page in pages)]
+    read = [number for number in range(4) if any(f"Geneva{number}-" in page.text for page in pages)]
     assert read == [0, 1, 2]
 
 
