@@ -9,7 +9,11 @@ appended to build/bench/measured.jsonl as it comes, so a run that is stopped los
 on different days. benchmarks/RESULTS.md and benchmarks/speed.svg are written from that file alone.
 
 The articles are the rows of train/passages.jsonl.gz in `--data`, each cut to its first 100 words so that it is one
-passage for every system, and SciFact's abstracts. The questions are those of train/span.jsonl.gz, and SciFact's.
+passage for every system, and SciFact's abstracts. For an index of more articles than it has rows, all of each row's
+text is cut into pieces of 30 words. The questions are those of train/span.jsonl.gz, and SciFact's.
+
+Encoding so much takes each peer the better part of an hour, so at the sizes that `--given` names they get the vectors
+of the same encoder, computed once by rag. What such a build takes is not compared.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ from typing import Any
 
 import numpy as np
 
+from rag.index import open_index
 from rag.models.sources import find_model
 
 ROOT = Path(__file__).parents[1]
@@ -40,11 +45,12 @@ REPORT, PLOT = ROOT / "benchmarks" / "RESULTS.md", ROOT / "benchmarks" / "speed.
 ENCODER = "all-MiniLM-L6-v2"
 # The pinned torch comes first and alone, so that a CPU build that is at hand satisfies the rest.
 TORCH = "torch==2.13.0"
-PARTS = ("index", "cold", "warm", "size", "quality")
+PARTS = ("index", "cold", "warm", "size", "quality", "floor")
 SCIFACT, SCIFACT_ARTICLES = "scifact", 5183
-DEFAULT_SIZES = (1000, 20_000)
+DEFAULT_SIZES = (1000, 20_000, 100_000)
+GIVEN_SIZES = (100_000, SCIFACT)
 WARM_QUESTIONS = 200
-PASSAGE_WORDS = 100
+PASSAGE_WORDS, PIECE_WORDS = 100, 30
 SEED = 13
 PLAIN = "sentence-transformers"  # what indexing is held against
 
@@ -90,6 +96,7 @@ class Bench:
     work: Path
     environments: Path
     passages: tuple[int, ...]
+    given: tuple[int | str, ...]
     rounds: int
     systems: tuple[System, ...]
 
@@ -128,11 +135,14 @@ class Ran:
         return {"seconds": self.seconds, "cpu_s": self.cpu_s, "peak_mb": self.peak_mb}
 
 
-def run(command: Sequence[str | Path], *, accepted: Iterable[int] = (0,)) -> Ran:
+def run(
+    command: Sequence[str | Path], *, accepted: Iterable[int] = (0,), environment: Mapping[str, str] | None = None
+) -> Ran:
     """Run a process from exec to exit, without the network, and return what it took."""
     kept = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}}
     quiet = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HAYSTACK_TELEMETRY_ENABLED": "False"}
     ours = {"PYTHONPATH": str(ROOT)} if str(command[0]) == sys.executable else {}
+    ours |= environment or {}
     with tempfile.NamedTemporaryFile(suffix=".json") as told:
         launch = [sys.executable, "-I", "-S", "-c", _LAUNCHER, told.name, *map(str, command)]
         done = subprocess.run(launch, env=kept | quiet | ours, capture_output=True, encoding="utf-8", check=True)
@@ -157,10 +167,11 @@ def articles(bench: Bench, size: int | str) -> Path:
     else:
         with gzip.open(bench.data / "train" / "passages.jsonl.gz", "rt", encoding="utf-8") as file:
             read = [json.loads(line) for line in file]
-        if len(read) < int(size):
-            raise SystemExit(f"{bench.data} holds {len(read)} passages, not {size}")
-        chosen = np.random.default_rng(SEED).permutation(len(read))[: int(size)]
-        rows = [_row(read[i]) for i in sorted(chosen.tolist())]
+        cut = [_row(passage) for passage in read] if len(read) >= int(size) else [*_pieces(read)]
+        if len(cut) < int(size):
+            raise SystemExit(f"{bench.data} holds {len(cut)} passages, not {size}")
+        chosen = np.random.default_rng(SEED).permutation(len(cut))[: int(size)]
+        rows = [cut[i] for i in sorted(chosen.tolist())]
     target.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return target
 
@@ -169,6 +180,37 @@ def _row(passage: Record) -> Record:
     # Cut, so that it is one passage for every system: peers lose what is longer than the encoder reads, rag cuts it up.
     text = " ".join(passage["text"].split()[:PASSAGE_WORDS])
     return {"id": f"p{passage['id']}", "title": (passage["title"] or "").replace("_", " "), "text": text}
+
+
+def _pieces(passages: Iterable[Record]) -> Iterator[Record]:
+    for passage in passages:
+        words = passage["text"].split()
+        for first in range(0, len(words) - PIECE_WORDS + 1, PIECE_WORDS):
+            piece = {**passage, "text": " ".join(words[first : first + PIECE_WORDS])}
+            yield _row(piece) | {"id": f"p{passage['id']}-{first}"}
+
+
+def vectors(bench: Bench, size: int | str) -> Path:
+    """Return the vectors of an index's articles as an array file (n, dim), in the order of their rows, made if need be.
+
+    SciFact's are encoded in full; the others are those that rag's own index holds.
+    """
+    target = bench.work / f"vectors-{size}.npy"
+    if target.exists():
+        return target
+    rows = [json.loads(line) for line in articles(bench, size).read_text(encoding="utf-8").splitlines()]
+    if size == SCIFACT:
+        from rag.models.encoder import load_encoder
+
+        np.save(target, load_encoder(ENCODER).encode_passages([f"{row['title']}\n{row['text']}" for row in rows]))
+        return target
+    ours = next(system for system in systems(bench.environments, wanted=["rag"]))
+    index = open_index(built(bench, ours, size))
+    places = {name: place for place, name in enumerate(index.store.article_ids())}
+    if index.manifest.passages != len(places):
+        raise SystemExit(f"{len(places)} articles are cut into {index.manifest.passages} passages")
+    np.save(target, index.vectors.rows(np.array([places[row["id"]] for row in rows])))
+    return target
 
 
 def questions(bench: Bench, size: int | str) -> Path:
@@ -257,14 +299,15 @@ def build(bench: Bench, system: System, size: int | str) -> Ran:
     rows = articles(bench, size)
     if system.ours:
         return run([sys.executable, "-m", "rag", "index", rows, "--index", folder, "--quiet"])
-    return run([system.python, system.script, "build", model(), rows, folder])
+    given = [vectors(bench, size)] if size in bench.given else []
+    return run([system.python, system.script, "build", model(), rows, folder, *given])
 
 
 def built(bench: Bench, system: System, size: int | str) -> Path:
     """Return a system's index, built if need be."""
     folder = index_of(bench, system, size)
     if not folder.exists():
-        bench.note("index", system.name, passages=size, round=0, **build(bench, system, size).costs)
+        bench.note("built", system.name, passages=size, **build(bench, system, size).costs)
     return folder
 
 
@@ -281,6 +324,8 @@ def measure_index(bench: Bench) -> None:
     for size in bench.passages:
         for number in range(bench.rounds if size == min(bench.passages) else 1):
             for system in bench.systems:
+                if size in bench.given and not system.ours:
+                    continue
                 costs = build(bench, system, size).costs
                 bench.note("index", system.name, passages=size, round=number + 1, **costs)
 
@@ -307,7 +352,7 @@ def measure_cold(bench: Bench) -> None:
 
 
 def measure_warm(bench: Bench) -> None:
-    """Time questions one after another in one process, and in two processes at once."""
+    """Time questions one after another, then many at once, in one process."""
     for size in bench.passages:
         for system in bench.systems:
             built(bench, system, size)
@@ -328,6 +373,15 @@ def measure_quality(bench: Bench) -> None:
         bench.note("quality", system.name, passages=SCIFACT, ndcg=gains, **_latencies(served))
 
 
+def measure_floor(bench: Bench) -> None:
+    """Time what a question is made of, and what this machine does at its best."""
+    ours = next(system for system in systems(bench.environments, wanted=["rag"]))
+    for size in bench.passages:
+        command = [sys.executable, PEERS / "floor.py", model(), built(bench, ours, size), questions(bench, size)]
+        told = run(command, environment={"OPENBLAS_NUM_THREADS": "1"})
+        bench.note("floor", "rag", passages=size, **json.loads(told.last))
+
+
 def measure_size(bench: Bench) -> None:
     """Weigh the environments and the indexes."""
     for system in bench.systems:
@@ -343,6 +397,7 @@ MEASURES: Mapping[str, Callable[[Bench], None]] = {
     "warm": measure_warm,
     "quality": measure_quality,
     "size": measure_size,
+    "floor": measure_floor,
 }
 
 
@@ -360,9 +415,19 @@ def _serve(bench: Bench, system: System, size: int | str) -> Ran:
 
 
 def _latencies(served: Ran) -> Record:
-    times = np.array(json.loads(served.last)["seconds"]) * 1000
+    told = json.loads(served.last)
+    times = np.array(told["seconds"]) * 1000
     quantiles = {f"p{q}_ms": float(np.percentile(times, q)) for q in (50, 95, 99)}
-    return {**quantiles, "a_second": 1000 / float(times.mean()), "questions": len(times), "peak_mb": served.peak_mb}
+    many = {f"many_{name}": value for name, value in told["many"].items() if name != "seconds"}
+    if waits := told["many"].get("seconds"):
+        many |= {f"many_p{q}_ms": float(np.percentile(waits, q)) * 1000 for q in (50, 95)}
+    return {
+        **quantiles,
+        "a_second": 1000 / float(times.mean()),
+        "questions": len(times),
+        **many,
+        "peak_mb": served.peak_mb,
+    }
 
 
 def ndcg(ids: Sequence[str], grades: Mapping[str, int], *, k: int = 10) -> float:
@@ -479,6 +544,7 @@ def _cold_part(records: Sequence[Record]) -> Iterator[str]:
 
 def _index_part(records: Sequence[Record]) -> Iterator[str]:
     yield "From nothing, exec to exit: reading, cutting, encoding, words and vectors, writing."
+    yield "An index that a peer was given vectors for is not in these tables."
     for size in _sizes(records, "index"):
         groups = _grouped(records, "index", size=size)
         plain = groups.get(PLAIN)
@@ -512,27 +578,58 @@ def _named(size: int | str) -> str:
 
 
 def _warm_part(records: Sequence[Record]) -> Iterator[str]:
-    yield "Milliseconds from a question to ranked passages in a process that is loaded, encoding the question included."
+    yield "Milliseconds from a question to ranked passages in a process that is loaded, encoding the question included:"
+    yield "one question after another, then all of them from eight threads at once."
     for size in _sizes(records, "warm"):
         groups = _grouped(records, "warm", size=size)
         ours = groups.get("rag")
         rate = _median(r["a_second"] for r in ours) if ours else None
+        many = _median(r["many_a_second"] for r in ours if "many_a_second" in r) if ours else None
         yield ""
         yield f"{_named(size)}:"
         yield ""
-        yield from _table(
-            ["", "p50", "p95", "p99", "questions a second", "rag has times as many", "n"],
-            [
+        rows = []
+        for name, group in groups.items():
+            at_once = [r["many_a_second"] for r in group if "many_a_second" in r]
+            waits = [r["many_p50_ms"] for r in group if "many_p50_ms" in r]
+            own, own_many = _median(r["a_second"] for r in group), _median(at_once) if at_once else None
+            rows.append(
                 [
                     name,
-                    *(_spread([r[f"p{q}_ms"] for r in rows], ".0f") for q in (50, 95, 99)),
-                    f"{_median(r['a_second'] for r in rows):.1f}",
-                    _ratio(rate, _median(r["a_second"] for r in rows)) if rate else "–",
-                    f"{rows[0]['questions']} × {len(rows)}",
+                    *(_spread([r[f"p{q}_ms"] for r in group], ".1f") for q in (50, 95, 99)),
+                    f"{own:.1f}",
+                    _ratio(rate, own) if rate else "–",
+                    f"{_median(waits):.0f}" if waits else "–",
+                    f"{own_many:.1f}" if own_many else "fails",
+                    _ratio(many, own_many) if many and own_many else "–",
+                    f"{group[0]['questions']} × {len(group)}",
                 ]
-                for name, rows in groups.items()
-            ],
-        )
+            )
+        headers = ["", "p50", "p95", "p99", "questions a second", "rag has times as many"]
+        headers += ["at once: p50", "at once: questions a second", "rag has times as many", "n"]
+        yield from _table(headers, rows)
+
+
+def _floor_part(records: Sequence[Record]) -> Iterator[str]:
+    yield "Processor milliseconds of a question to rag, by stage (medians of 200), and what one core of this"
+    yield "machine does at its best: float32 products of large matrices, and copying more than the caches hold."
+    yield ""
+    names = ("encoding", "vectors", "words", "texts", "rest", "all")
+    groups = {
+        size: [r for r in records if r["part"] == "floor" and r["passages"] == size]
+        for size in _sizes(records, "floor")
+    }
+    cells = {size: [_median(r["stages_ms"][name] for r in group) for name in names] for size, group in groups.items()}
+    yield from _table(
+        ["articles", *names], [[f"{size:,}", *(f"{value:.2f}" for value in row)] for size, row in cells.items()]
+    )
+    last = [r for r in records if r["part"] == "floor"][-1]
+    arithmetic, reading = last["mflop"] / last["gemm_gflops"], last["mb_read"] / last["copy_gb_s"]
+    yield ""
+    yield f"A question has {last['tokens']:.1f} tokens in the mean, and its encoding {last['mflop']:.0f} million"
+    yield f"floating-point operations over {last['mb_read']:.1f} MB of weights. These operations would take"
+    yield f"{arithmetic:.2f} ms in float32 at {last['gemm_gflops']:.0f} GFLOP a second, and reading the weights"
+    yield f"{reading:.2f} ms at {last['copy_gb_s']:.1f} GB a second, where no cache holds them."
 
 
 def _memory_part(records: Sequence[Record]) -> Iterator[str]:
@@ -566,6 +663,8 @@ def _size_part(records: Sequence[Record]) -> Iterator[str]:
 
 def _quality_part(records: Sequence[Record]) -> Iterator[str]:
     yield "nDCG@10 on SciFact's test questions, the 95 % interval by 10,000 resamplings of the questions."
+    if any(r["system"] != "rag" for r in records if r["part"] == "quality") and SCIFACT in GIVEN_SIZES:
+        yield f"The peers got the vectors of {ENCODER} in full, computed once by rag; rag encoded for itself."
     yield ""
     random = np.random.default_rng(SEED)
     rows = []
@@ -584,6 +683,7 @@ _SECTIONS: Sequence[tuple[str, str, Callable[[Sequence[Record]], Iterator[str]]]
     ("index", "Memory", _memory_part),
     ("size", "On disk", _size_part),
     ("quality", "Quality, from the same code", _quality_part),
+    ("floor", "Where a warm question's time goes, and the floor", _floor_part),
 )
 
 
@@ -649,6 +749,7 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(PARTS), help=f"parts, of {', '.join(PARTS)}")
     parser.add_argument("--systems", default="", help="rag and names of benchmarks/peers/requirements; all if left out")
     parser.add_argument("--passages", default=",".join(map(str, DEFAULT_SIZES)), help="sizes of the indexes")
+    parser.add_argument("--given", default=",".join(map(str, GIVEN_SIZES)), help="sizes at which peers get vectors")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "bench")
@@ -665,6 +766,7 @@ def main() -> None:
         work=options.work.absolute(),
         environments=options.environments.absolute(),
         passages=tuple(int(size) for size in options.passages.split(",")),
+        given=tuple(int(size) if size.isdecimal() else size for size in options.given.split(",") if size),
         rounds=options.rounds,
         systems=systems(options.environments.absolute(), wanted=[s for s in options.systems.split(",") if s]),
     )

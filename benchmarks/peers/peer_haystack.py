@@ -13,16 +13,26 @@ from protocol import main, text_of
 CANDIDATES = 100
 
 
-def build(model, rows, folder):
+def build(model, rows, folder, vectors):
     """Index the rows and save them."""
+    documents = [Document(id=row["id"], content=text_of(row)) for row in rows]
+    if vectors is None:
+        documents = encoded(model, documents)
+    else:
+        for document, vector in zip(documents, vectors.tolist(), strict=True):
+            document.embedding = vector
+    store = InMemoryDocumentStore(embedding_similarity_function="cosine")
+    store.write_documents(documents)
+    folder.mkdir(parents=True, exist_ok=True)
+    store.save_to_disk(str(folder / "store.json"))
+
+
+def encoded(model, documents):
+    """Return the documents with their vectors."""
     embedder = SentenceTransformersDocumentEmbedder(model=model, progress_bar=False, local_files_only=True)
     if hasattr(embedder, "warm_up"):
         embedder.warm_up()
-    documents = [Document(id=row["id"], content=text_of(row)) for row in rows]
-    store = InMemoryDocumentStore(embedding_similarity_function="cosine")
-    store.write_documents(embedder.run(documents=documents)["documents"])
-    folder.mkdir(parents=True, exist_ok=True)
-    store.save_to_disk(str(folder / "store.json"))
+    return embedder.run(documents=documents)["documents"]
 
 
 def open_index(model, folder):

@@ -15,9 +15,12 @@ Settings.llm = MockLLM()
 Settings.embed_model = MockEmbedding(embed_dim=DIM)
 
 
-def build(model, rows, folder):
+def build(model, rows, folder, vectors):
     """Index the rows and save them."""
-    nodes = [TextNode(id_=row["id"], text=text_of(row)) for row in rows]
+    given = [None] * len(rows) if vectors is None else vectors.tolist()
+    nodes = [
+        TextNode(id_=row["id"], text=text_of(row), embedding=vector) for row, vector in zip(rows, given, strict=True)
+    ]
     storage = StorageContext.from_defaults(vector_store=FaissVectorStore(faiss_index=faiss.IndexFlatIP(DIM)))
     VectorStoreIndex(nodes, storage_context=storage, embed_model=HuggingFaceEmbedding(model, device="cpu"))
     storage.persist(str(folder))

@@ -3,22 +3,26 @@
 import os
 from pathlib import Path
 
-from protocol import main
+from protocol import K, main
 
 from rag.config import load_config
+from rag.index.generations import open_store
 from rag.pipeline import Engine
 
-PASSAGES = 30  # for ten articles: each counts once, and a long one may have several passages among the best
+LONG_ARTICLES_PASSAGES = 30  # for ten articles: each counts once, and a long one may have several among the best
 
 
-def build(_model, _rows, _folder):
+def build(_model, _rows, _folder, _vectors):
     """Not done here: `rag index` is what a user types."""
     raise NotImplementedError("rag index ARTICLES --index FOLDER")
 
 
 def open_index(_model, folder):
     """Return the function that ranks articles, by their best passages."""
-    settings = {"index": str(folder), "retrieval.k": str(PASSAGES)}
+    manifest, store = open_store(folder)
+    store.close()
+    passages = K if manifest.passages == manifest.articles else LONG_ARTICLES_PASSAGES
+    settings = {"index": str(folder), "retrieval.k": str(passages)}
     engine = Engine(load_config(file=Path(os.devnull), overrides=settings, environment={}, cwd=folder))
 
     def rank(question, k):

@@ -7,10 +7,11 @@ from protocol import main, text_of
 from sentence_transformers import SentenceTransformer
 
 
-def build(model, rows, folder):
+def build(model, rows, folder, vectors):
     """Index the rows and save them."""
-    encoder = SentenceTransformer(model, device="cpu", local_files_only=True)
-    vectors = encoder.encode([text_of(row) for row in rows], normalize_embeddings=True)
+    if vectors is None:
+        encoder = SentenceTransformer(model, device="cpu", local_files_only=True)
+        vectors = encoder.encode([text_of(row) for row in rows], normalize_embeddings=True)
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(vectors)
     folder.mkdir(parents=True, exist_ok=True)

