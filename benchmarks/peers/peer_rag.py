@@ -6,10 +6,10 @@ from pathlib import Path
 from protocol import K, main
 
 from rag.config import load_config
-from rag.index.generations import open_store
 from rag.pipeline import Engine
 
-LONG_ARTICLES_PASSAGES = 30  # for ten articles: each counts once, and a long one may have several among the best
+MORE = 30  # passages for ten articles, where an article may have several among the best
+ONE_EACH = 1.1  # passages to an article: so few that ten passages nearly always are of ten articles
 
 
 def build(_model, _rows, _folder, _vectors):
@@ -19,15 +19,23 @@ def build(_model, _rows, _folder, _vectors):
 
 def open_index(_model, folder):
     """Return the function that ranks articles, by their best passages."""
-    manifest, store = open_store(folder)
-    store.close()
-    passages = K if manifest.passages == manifest.articles else LONG_ARTICLES_PASSAGES
-    settings = {"index": str(folder), "retrieval.k": str(passages)}
-    engine = Engine(load_config(file=Path(os.devnull), overrides=settings, environment={}, cwd=folder))
 
-    def rank(question, k):
+    def engine(passages):
+        settings = {"index": str(folder), "retrieval.k": str(passages)}
+        return Engine(load_config(file=Path(os.devnull), overrides=settings, environment={}, cwd=folder))
+
+    few, more = engine(K), engine(MORE)
+    manifest = few.index.manifest
+    more.index, more.encoder = few.index, few.encoder
+    first = few if manifest.passages < ONE_EACH * manifest.articles else more
+
+    def ranked(engine, question, k):
         hits = engine.search(question).ranking.hits
         return list(dict.fromkeys(hit.passage.article for hit in hits))[:k]
+
+    def rank(question, k):
+        ids = ranked(first, question, k)
+        return ids if len(ids) == k or first is more else ranked(more, question, k)
 
     return rank
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import os
+import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
@@ -32,6 +35,8 @@ _PLAIN_NORMS: Final = "plain norms, 1"
 _SKIP_NORM_FUSION: Final = "SkipLayerNormFusion"
 _NORM_INPUTS: Final = 4  # what is added to, what is added, scale and shift; a bias may come behind them
 _EPSILON: Final = 1e-12  # where a skip norm names none
+_ORIGIN_FILE: Final = "origin.json"
+_DAY_S: Final = 86_400
 _BLOCK: Final = 32
 _EIGHT_BIT_PRODUCTS: Final = 4  # onnxruntime's accuracy level: the other side in eight bits too
 _SHAPED: Final = frozenset({"Add", "Reshape", "Transpose"})
@@ -209,13 +214,14 @@ def optimised_once(source: Path, *, cache: Path) -> Path:
     """Return a graph as `save_with_plain_norms` writes it, kept in the cache for this very file; made now if need be.
 
     Opened as it ships, the graph takes some 25 % longer for each question. Where the cache cannot be written,
-    or the graph is none, it is the file itself.
+    or the graph is none, it is the file itself. When one is made, those whose file is gone or replaced are cleared.
     """
     try:
         about = source.stat()
         if about.st_size < _WORTH_OPTIMISING:
             return source
-        named = f"{_PLAIN_NORMS} {source.resolve()} {about.st_size} {about.st_mtime_ns}"
+        origin = {"path": str(source.resolve()), "bytes": about.st_size, "modified_ns": about.st_mtime_ns}
+        named = f"{_PLAIN_NORMS} {' '.join(map(str, origin.values()))}"
         target = cache / "graphs" / hashlib.sha256(named.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         if (target / source.name).exists():
             return target / source.name
@@ -224,12 +230,30 @@ def optimised_once(source: Path, *, cache: Path) -> Path:
             made = Path(name) / "made"
             made.mkdir()
             save_with_plain_norms(source, made / source.name)
+            (made / _ORIGIN_FILE).write_text(json.dumps(origin), encoding="utf-8")
             with contextlib.suppress(OSError):  # another process was faster, and made the same
                 made.replace(target)
+        _clear_graphs(target.parent)
         return target / source.name if (target / source.name).exists() else source
     except Exception as error:  # noqa: BLE001  # onnxruntime's have no common base; whoever opens it tells what is wrong
         logger.debug("%s is opened as it is: %s", source, error)
         return source
+
+
+def _clear_graphs(folder: Path) -> None:
+    """Delete the graphs of files that are gone or replaced, and those that do not say whose they are, after a day."""
+    for graph in folder.iterdir():
+        try:
+            origin = json.loads((graph / _ORIGIN_FILE).read_text(encoding="utf-8"))
+            about = Path(origin["path"]).stat()
+            outdated = [about.st_size, about.st_mtime_ns] != [origin["bytes"], origin["modified_ns"]]
+        except FileNotFoundError as error:
+            # Whatever has no origin was made before it was noted, or is being made.
+            outdated = not error.filename.endswith(_ORIGIN_FILE) or graph.stat().st_mtime < time.time() - _DAY_S
+        except (OSError, ValueError, LookupError, TypeError):
+            continue
+        if outdated:
+            shutil.rmtree(graph, ignore_errors=True)
 
 
 def save_in_eight_bits(source: Path, target: Path) -> None:

@@ -1,3 +1,5 @@
+import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -112,6 +114,25 @@ def test_a_graph_is_optimised_once_and_gives_the_same(tmp_path):
     one, other = (open_session(graph, threads=1).run(["answerable", "start"], feed) for graph in (source, made))
     assert one[0] == pytest.approx(other[0], abs=1e-3)
     assert one[1] == pytest.approx(other[1], abs=1e-3)
+
+
+def test_graphs_whose_file_is_gone_or_replaced_are_cleared_when_another_is_made(tmp_path):
+    files = [tmp_path / f"{name}.onnx" for name in ("gone", "replaced", "kept", "new")]
+    for file in files:
+        shutil.copy(SHIPPED / "model.onnx", file)
+    gone, replaced, kept = (optimised_once(file, cache=tmp_path) for file in files[:3])
+    old, young, odd = (tmp_path / "graphs" / name for name in ("old", "young", "odd"))
+    for folder in (old, young, odd):
+        folder.mkdir()
+    (odd / "origin.json").write_text("[]")
+    os.utime(old, (0, 0))
+    files[0].unlink()
+    os.utime(files[1], (0, 0))
+    new = optimised_once(files[3], cache=tmp_path)
+    left = {folder.name for folder in (tmp_path / "graphs").iterdir()}
+    assert left == {kept.parent.name, new.parent.name, young.name, odd.name}
+    assert {gone.parent.name, replaced.parent.name} & left == set()
+    assert optimised_once(files[1], cache=tmp_path) != replaced
 
 
 def skip_norms(folder, *, epsilon, outputs=1):
