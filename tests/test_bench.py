@@ -57,3 +57,35 @@ def test_the_report_gives_medians_spread_and_ratios_of_what_was_measured(bench):
     assert "the command" in text
     assert "2026-01-02" in text
     assert "Not measured yet: `the command --only warm`." in text
+
+
+def warm(system, cpu_ms, **more):
+    return {
+        "part": "warm", "system": system, "passages": 1000, "round": 1, "cores": 1, "p50_ms": 2 * cpu_ms,
+        "p95_ms": 3 * cpu_ms, "p99_ms": 4 * cpu_ms, "cpu_ms": cpu_ms, "a_second": 500 / cpu_ms, "questions": 200,
+        "peak_mb": 100, "when": "2026-01-02T03:04:05+00:00", "load": 1.0, **more,
+    }  # fmt: skip
+
+
+def test_warm_questions_are_compared_by_processor_time_one_by_one_and_at_once(bench):
+    records = [
+        warm("rag", 5.0, many_a_second=200.0, many_cpu_ms=4.0),
+        warm("txtai", 15.0, many_error="ProgrammingError"),
+        warm("haystack", 50.0, many_a_second=10.0, many_cpu_ms=60.0),
+    ]
+    text = bench.report(records, command="the command", versions={})
+    assert "| rag | 10.0 | 15.0 | 20.0 | 100.0 | 5.0 | 1.00 | 200.0 | 4.0 | 1.00 | 200 × 1 |" in text
+    assert "| txtai | 30.0 | 45.0 | 60.0 | 33.3 | 15.0 | 3.00 | fails | – | – | 200 × 1 |" in text
+    assert "| haystack | 100.0 | 150.0 | 200.0 | 10.0 | 50.0 | 10.00 | 10.0 | 60.0 | 15.00 | 200 × 1 |" in text
+
+
+def test_the_floor_divides_the_work_by_what_the_machine_does(bench):
+    stages = {"encoding": 2.0, "vectors": 0.5, "words": 0.25, "texts": 0.25, "rest": 1.0, "all": 4.0}
+    record = warm("rag", 4.0) | {
+        "part": "floor", "stages_ms": stages, "tokens": 12.0, "weights": 1, "mflop": 260.0, "mb_read": 14.0,
+        "gemm_gflops": 104.0, "copy_gb_s": 7.0,
+    }  # fmt: skip
+    text = bench.report([record], command="the command", versions={})
+    assert "| 1,000 | 2.00 | 0.50 | 0.25 | 0.25 | 1.00 | 4.00 |" in text
+    assert "2.50 ms in float32" in text
+    assert "2.00 ms at 7.0 GB" in text
