@@ -50,13 +50,17 @@ class NewsArticle:
 
 @dataclass(frozen=True, slots=True)
 class NewsQuestion:
-    """A question with its gold quotes or, where no article answers it, with the sentences that nearly do."""
+    """A question with its gold quotes or, where no article answers it, with the sentences that nearly do.
+
+    `twins` are sentences that differ from the gold in the one thing that decides.
+    """
 
     question: str
     answerable: bool
     kind: str
     answers: tuple[str, ...]
     quotes: tuple[tuple[str, str], ...]
+    twins: tuple[tuple[str, str], ...] = ()
 
 
 def read_news(folder: Path = FOLDER) -> tuple[dict[str, NewsArticle], list[NewsQuestion]]:
@@ -79,10 +83,15 @@ def read_news(folder: Path = FOLDER) -> tuple[dict[str, NewsArticle], list[NewsQ
                     answerable=row["answerable"],
                     kind=row["kind"],
                     answers=tuple(row["answers"]),
-                    quotes=tuple((quote["article"], quote["quote"]) for quote in shown),
+                    quotes=_quotes(shown),
+                    twins=_quotes(row.get("near", [])) if row["answerable"] else (),
                 )
             )
     return articles, questions
+
+
+def _quotes(rows: Sequence[Mapping[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((row["article"], row["quote"]) for row in rows)
 
 
 def is_held_out(name: str) -> bool:
@@ -108,6 +117,8 @@ def make_news_examples(
             before = (_start_before(article, start), cut[1])
             for window, headed in ((wide, rng.random() < 0.6), (cut, False), (before, True)):
                 yield _pair(question, article, window, spans=_spans(question, cut, quote), headed=headed, rng=rng)
+        for name, quote in question.twins:
+            yield _twin(question, articles[name], quote, rng=rng)
         name, _ = question.quotes[0]
         if question.answerable:
             beside = _beside(articles[name], [quote for owner, quote in question.quotes if owner == name], rng=rng)
@@ -119,6 +130,17 @@ def make_news_examples(
             before = (_start_before(article, cut[0]), cut[1])
             window, headed = (before, True) if rng.random() < 0.5 else (cut, False)
             yield _pair(question, article, window, spans=(), headed=headed, rng=rng)
+
+
+def _twin(question: NewsQuestion, article: NewsArticle, quote: str, *, rng: random.Random) -> Example:
+    """Return a sentence that looks right and is not, by itself or behind the title and the sentence before it."""
+    start = article.text.index(quote)
+    cut = (start, start + len(quote))
+    gold = [text for owner, text in question.quotes if owner == article.name]
+    before = (_start_before(article, start), cut[1])
+    bare = rng.random() < 0.5 or any(text in article.text[slice(*before)] for text in gold)
+    window, headed = (cut, False) if bare else (before, True)
+    return _pair(question, article, window, spans=(), headed=headed, rng=rng)
 
 
 def _batch(name: str) -> tuple[str, int]:

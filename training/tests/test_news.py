@@ -66,3 +66,23 @@ def test_sentences_that_sound_alike_are_of_the_same_batch_and_touch_no_gold():
             body = example.passage[example.header_size :]
             assert any(body in text for text in texts)
             assert example.answerable or not question.answerable or all(quote not in body for quote in gold)
+
+
+def test_a_twin_of_the_gold_is_read_as_no_answer():
+    twin = "A new pier opens in May."
+    question = NewsQuestion(
+        question="How many boxes?", answerable=True, kind="factoid", answers=("4.2 million",),
+        quotes=(("n01.md", QUOTE),), twins=(("n01.md", twin),),
+    )  # fmt: skip
+    made = list(make_news_examples({"n01.md": ARTICLE}, [question], rng=random.Random(1)))
+    shown = [example for example in made if example.passage.endswith(twin) and QUOTE not in example.passage]
+    assert shown
+    assert not any(example.answerable for example in shown)
+
+
+def test_twins_stand_in_their_articles_and_are_no_gold():
+    articles, questions = read_news()
+    for question in questions:
+        for name, quote in question.twins:
+            assert quote in articles[name].text
+            assert (name, quote) not in question.quotes
