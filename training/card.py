@@ -122,8 +122,13 @@ ROWS = (
 
 
 def describe_examples(provenance: Mapping[str, Any]) -> str:
-    """Return how many examples the weights have seen, run after run."""
-    return ", then ".join(f"{stage['examples']:,}" for stage in provenance["stages"]) + " examples"
+    """Return how many examples the weights have seen, run after run, and which runs were averaged."""
+    return ", then ".join(_describe_stage(stage) for stage in provenance["stages"]) + " examples"
+
+
+def _describe_stage(stage: Mapping[str, Any]) -> str:
+    shares = ", ".join(f"{member['share']:g} of run {member['run']}" for member in stage.get("averaged", ()))
+    return f"{stage['examples']:,}" + (f" (averaged: {shares})" if shares else "")
 
 
 def write_card(
@@ -206,7 +211,7 @@ def write_card(
         "- Support is judged on one passage at a time; a claim that several passages support together scores low.",
         "- It does not calculate, compare dates or join two passages.",
         "- Where one word decides (rose or fell, more or less, a negation), it takes the wrong one of two sentences",
-        "  that are alike in one of four cases: 49 of the 64 of `python -m training.twins` are right.",
+        "  that are alike in one of six cases: 54 of the 64 of `python -m training.twins` are right.",
         "- Probabilities were fitted on about as many answerable as unanswerable pairs; another mixture moves them.",
         "", "## How to retrain", "", "`make reader`; see `training/README.md`.", "",
     ]  # fmt: skip

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from training.average import AVERAGED
 from training.evaluate import evaluate_dev, fit_combination, score_dev
 from training.measures import Figure
 from training.model import SUPPORT_NAMES, ReaderModel, load_body
@@ -278,7 +279,10 @@ def choose_variant(variants: Sequence[Variant], *, whole: Variant, tolerance: fl
 
 
 def list_stages(folder: Path) -> list[dict[str, object]]:
-    """Return the runs that led to a finished run or an exported reader, first to last, each with what it has seen."""
+    """Return the runs that led to a finished run or an exported reader, first to last, each with what it has seen.
+
+    A run whose weights were averaged with earlier ones names those by their place in the list, from 1.
+    """
     if not (folder / "final.pt").exists():
         provenance = json.loads((folder / "config.json").read_text(encoding="utf-8"))["provenance"]
         stages: list[dict[str, object]] = provenance["stages"]
@@ -286,7 +290,13 @@ def list_stages(folder: Path) -> list[dict[str, object]]:
     settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     seen = torch.load(folder / "final.pt", weights_only=True)["seen"]
     before = list_stages(Path(settings["start"])) if settings["start"] else []
-    return [*before, {"examples": seen, "settings": {**settings, "start": ""}}]
+    stage: dict[str, object] = {"examples": seen, "settings": {**settings, "start": ""}}
+    if (folder / AVERAGED).exists():
+        members = json.loads((folder / AVERAGED).read_text(encoding="utf-8"))
+        stage["averaged"] = [
+            {"run": len(list_stages(Path(member["run"]))), "share": member["share"]} for member in members
+        ]
+    return [*before, stage]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

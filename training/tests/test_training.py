@@ -9,12 +9,15 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from training.average import average_weights, write_average  # noqa: E402  # after the skip: it imports torch
+from training.compare import summarise  # noqa: E402
+from training.evaluate import DevScores  # noqa: E402
 from training.export import list_stages, quantise_rows  # noqa: E402  # after the skip: it imports torch
 from training.model import ReaderModel, ReaderOutput, make_empty_body, split_losses  # noqa: E402
 from training.prepare import Recipe, make_altered_claims, make_span_examples  # noqa: E402
 from training.reference import OnnxScorer  # noqa: E402
 from training.sources import SourcePassage, SpanRow, check_files, read_recorded_checksums  # noqa: E402
-from training.start import read_exported_weights  # noqa: E402
+from training.start import read_exported_weights, read_start  # noqa: E402
 from training.train import MasterWeights, Settings, add_gradients, compute_rate, make_replica  # noqa: E402
 
 SHIPPED = Path(__file__).resolve().parents[2] / "rag" / "models" / "weights" / "reader"
@@ -189,3 +192,43 @@ def test_the_runs_that_led_to_a_reader_are_listed_from_the_first_to_the_last(tmp
     (run / "settings.json").write_text(json.dumps({"seed": 2, "start": str(exported)}))
     torch.save({"seen": 70}, run / "final.pt")
     assert list_stages(run) == [first, {"examples": 70, "settings": {"seed": 2, "start": ""}}]
+
+
+def write_run(folder: Path, *, value: float, start: str) -> None:
+    folder.mkdir()
+    weights = {"a.weight": torch.full((2, 2), value), "a.bias": torch.full((2,), value)}
+    torch.save({"weights": {"average": weights, "masters": weights}, "seen": 10}, folder / "final.pt")
+    (folder / "settings.json").write_text(json.dumps({"seed": 1, "start": start}))
+
+
+def test_an_averaged_run_holds_the_weighted_mean_and_names_the_runs_by_their_place(tmp_path):
+    write_run(tmp_path / "one", value=1.0, start="")
+    write_run(tmp_path / "two", value=3.0, start=str(tmp_path / "one"))
+    write_average(tmp_path / "out", members=[(tmp_path / "one", 0.25), (tmp_path / "two", 0.75)])
+    assert torch.equal(read_start(tmp_path / "out")["a.weight"], torch.full((2, 2), 2.5))
+    first, second = list_stages(tmp_path / "out")
+    assert "averaged" not in first
+    assert second["averaged"] == [{"run": 1, "share": 0.25}, {"run": 2, "share": 0.75}]
+
+
+@pytest.mark.parametrize(("names", "shares"), [(("a", "a"), (0.5, 0.4)), (("a", "b"), (0.5, 0.5))])
+def test_weights_that_do_not_match_are_not_averaged(names, shares):
+    members = [({name: torch.ones(1)}, share) for name, share in zip(names, shares, strict=True)]
+    with pytest.raises(ValueError, match=r"shares|names"):
+        average_weights(members)
+
+
+def test_a_row_of_the_comparison_takes_its_pairs_by_source_and_kind():
+    names = (
+        "squad2_train_rebuilt · answerable", "squad2_train_rebuilt · written", "news · answerable", "news · written",
+        "squad_nqg_sentence · edited_direction", "altered · true",
+    )  # fmt: skip
+    features = np.array([[0.9, 0, 0], [0.1, 0, 0], [0.2, 0, 0], [0.3, 0, 0], [0.95, 0, 0], [0, 0, 0]])
+    spans = np.array([1.0, np.nan, 0.0, np.nan, np.nan, np.nan])
+    scores = DevScores(
+        features=features, answerable=np.array([1, 0, 1, 0, 0, -1]), spans_right=spans, overlaps=spans,
+        support=np.zeros((6, 3)), bits=np.zeros(6, dtype=np.int64), names=names,
+    )  # fmt: skip
+    everything, squad, news, direction, span_squad, span_news = summarise(scores)
+    assert everything == pytest.approx(3 / 6)
+    assert (squad, news, direction, span_squad, span_news) == (1.0, 0.0, 0.0, 1.0, 0.0)

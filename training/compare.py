@@ -1,0 +1,91 @@
+"""Compare the weights of runs, and averages of them, on the dev split, before one is exported.
+
+    python -m training.compare --examples build/reader/examples --encoder ENCODER build/reader/run-6=1 \
+        "build/reader/run-3=0.2 build/reader/run-6=0.8"
+
+Each argument is a run, or several with their shares as `training.average` takes them. Printed is a row of a Markdown
+table for each, over `--pairs` of the dev split drawn once for all: answerability AUROC over all of them, on SQuAD, on
+our own news and on edited directions, and the share of exact spans on SQuAD and on the news.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from training.average import average_weights, parse_member
+from training.evaluate import DevScores, score_dev
+from training.measures import compute_auroc
+from training.model import ReaderModel, load_body
+from training.reference import Logits
+from training.tokens import TokenisedExamples
+
+COLUMNS = ("weights", "pairs", "all", "SQuAD", "news", "edited direction", "span, SQuAD", "span, news")
+SEED = 5
+
+
+class TorchScorer:
+    """A scorer that runs weights that were not exported."""
+
+    def __init__(self, weights: Mapping[str, Tensor], *, encoder: Path) -> None:
+        self.model = ReaderModel(load_body(encoder))
+        self.model.load_state_dict(dict(weights))
+        self.model.eval()
+
+    def __call__(self, ids: NDArray[np.int64], mask: NDArray[np.int64], types: NDArray[np.int64]) -> Logits:
+        """Return the logits of a batch. All inputs: (n, length)."""
+        with torch.inference_mode():
+            output = self.model(torch.from_numpy(ids), torch.from_numpy(mask), torch.from_numpy(types))
+        return Logits(
+            answerable=output.answerable.numpy(), start=output.start.numpy(), end=output.end.numpy(),
+            support=output.support.numpy(),
+        )  # fmt: skip
+
+
+def summarise(scores: DevScores) -> list[float]:
+    """Return the figures of a row, in the order of `COLUMNS` from "all" on; nan where there is no such pair."""
+    sources, kinds = np.array([name.split(" · ") for name in scores.names]).T
+    asked, answered = scores.answerable >= 0, scores.answerable == 1
+    squad, news = sources == "squad2_train_rebuilt", sources == "news"
+    direction = (kinds == "edited_direction") | (answered & ~news)
+
+    def auroc(chosen: NDArray[np.bool_]) -> float:
+        labels = answered[chosen & asked]
+        return compute_auroc(scores.features[chosen & asked, 0], labels) if 0 < labels.sum() < len(labels) else np.nan
+
+    def exact(chosen: NDArray[np.bool_]) -> float:
+        known = scores.spans_right[chosen & ~np.isnan(scores.spans_right)]
+        return float(known.mean()) if len(known) else np.nan
+
+    return [*(auroc(chosen) for chosen in (asked, squad, news, direction)), exact(squad), exact(news)]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Return 0 after printing the table."""
+    parser = argparse.ArgumentParser(prog="python -m training.compare", description=__doc__.splitlines()[0])
+    parser.add_argument("members", nargs="+", metavar="FOLDER=SHARE …", help="a run, or several to be averaged")
+    parser.add_argument("--examples", type=Path, required=True, help="folder that training.prepare wrote")
+    parser.add_argument("--encoder", type=Path, required=True, help="folder of all-MiniLM-L6-v2")
+    parser.add_argument("--pairs", type=int, default=4000, help="of the dev split")
+    options = parser.parse_args(arguments)
+    dev = TokenisedExamples.load(options.examples / "dev.npz")
+    dev = dev.take(np.sort(np.random.default_rng(SEED).permutation(len(dev))[: options.pairs]))
+    print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS))
+    for text in options.members:
+        members = [parse_member(part) for part in text.split()]
+        runs = [(torch.load(folder / "final.pt", weights_only=True), share) for folder, share in members]
+        weights = average_weights([(run["weights"]["average"], share) for run, share in runs])
+        figures = summarise(score_dev(TorchScorer(weights, encoder=options.encoder), dev=dev))
+        print(f"| {text} | {len(dev)} | " + " | ".join(f"{figure:.3f}" for figure in figures) + " |", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
