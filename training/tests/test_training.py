@@ -172,7 +172,7 @@ def test_weights_read_back_from_the_shipped_reader_score_as_it_does():
     ])  # fmt: skip
     with torch.inference_mode():
         output = model(torch.from_numpy(ids), torch.zeros(4, 1, 1, 60), torch.from_numpy(types))
-    assert output.answerable.numpy() == pytest.approx(expected, abs=0.5)
+    assert output.answerable.numpy() == pytest.approx(expected, abs=0.75)
 
 
 def test_a_model_that_is_no_reader_is_refused(tmp_path):
