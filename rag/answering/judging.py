@@ -160,8 +160,20 @@ def unmatched_names(question: str, text: str) -> float:
 
     A name is what starts with a capital; its first four letters stand for it, so that "Japan" matches "Japanese".
     """
+    missing, wanted = _match_names(question, text)
+    return missing / wanted if wanted else 0.0
+
+
+def is_about_others(question: str, text: str) -> bool:
+    """Tell whether a text lacks most of the question's names and numbers, and at least two of them."""
+    missing, wanted = _match_names(question, text)
+    return missing > max(1, wanted / 2)
+
+
+def _match_names(question: str, text: str) -> tuple[int, int]:
+    """Return how many of the question's names and numbers a text does not hold, and how many there are."""
     wanted = [term for name in _NAME.findall(question) for term in terms(name)]
     there = set(terms(text))
     beginnings = {term[:_BEGINNING] for term in there}
     missing = [t for t in wanted if (t not in there if t[0].isdigit() else t[:_BEGINNING] not in beginnings)]
-    return len(missing) / len(wanted) if wanted else 0.0
+    return len(missing), len(wanted)

@@ -29,6 +29,7 @@ from rag.answering.judging import (
     contains_wanted,
     coverage,
     gives_reason,
+    is_about_others,
     leans,
     unmatched_names,
 )
@@ -231,9 +232,9 @@ class ReaderJudge:
             Finding(candidate.reading, candidate.span, score, short_answer=candidate.pointed)
             for score, candidate, _ in scored
         )
-        words = set(terms(question))
-        if words and words.isdisjoint(terms(_page(best.reading))):
-            # The reader points somewhere in whatever it is given; a passage without one word in common is no answer.
+        # The reader points somewhere in whatever it is given, and a year in common looks like a match to it.
+        page = _page(best.reading)
+        if _shares_no_word(question, page) or is_about_others(question, page):
             return Verdict(findings, 0.0)
         return Verdict(findings, self._models.decision(astuple(decision)))
 
@@ -324,6 +325,11 @@ class ReaderJudge:
     @cached_property
     def _models(self) -> Calibration:
         return Calibration.read(self._calibration)
+
+
+def _shares_no_word(question: str, page: str) -> bool:
+    words = set(terms(question))
+    return bool(words) and words.isdisjoint(terms(page))
 
 
 def _fitting(sizes: Sequence[int], *, tokens: int) -> int:

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rag.answering import ReaderJudge, Reading
-from rag.answering.judging import coverage, gives_reason, unmatched_names
+from rag.answering.judging import coverage, gives_reason, is_about_others, unmatched_names
 from rag.answering.reading import CALIBRATION, Budget, Candidate, PassageFeatures
 from rag.config import Config
 from rag.models.reader import Page, PassageReading
@@ -216,6 +216,13 @@ def test_a_passage_without_a_word_of_the_question_answers_nothing(calibration):
     assert judged(PointingReader("Geneva"), calibration, question="Who paid for the stadium?").confidence == 0
 
 
+def test_a_passage_that_lacks_most_names_of_the_question_answers_nothing(calibration):
+    assert (
+        judged(PointingReader("Geneva"), calibration, question="Who banned China from the World Cup?").confidence == 0
+    )
+    assert judged(PointingReader("Geneva"), calibration, question="Who banned China from Geneva?").confidence > 0
+
+
 def test_nothing_to_read_is_no_finding(calibration):
     judge = ReaderJudge(PointingReader("x"), rarity=lambda words: np.ones(len(words)), calibration=calibration)
     verdict = judge.judge("Where?", [])
@@ -238,6 +245,21 @@ def test_names_and_numbers_of_the_question_that_a_text_lacks_are_counted():
     assert unmatched_names("How many in 2023 and 2021?", "In 2023, many.") == pytest.approx(0.5)
     assert unmatched_names("How many?", "In 2023.") == 0
     assert unmatched_names("Who sold 1,300 tons?", "1300 tons were sold") == 0
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "others"),
+    [
+        ("Who won the 2022 World Cup?", "In 2022, exports rose.", True),
+        ("Who won the 2022 World Cup?", "In 2022, the world saw a cup.", False),
+        ("What did Lee tell Xi?", "Someone spoke.", True),
+        ("What did Lee say?", "Someone spoke.", False),
+        ("What did John Lee tell Xi in 2022?", "Lee spoke in 2022.", False),
+        ("how many?", "Someone spoke.", False),
+    ],
+)
+def test_a_text_is_about_others_if_most_names_and_at_least_two_are_missing(question, text, others):
+    assert is_about_others(question, text) is others
 
 
 def test_the_default_bar_is_the_one_that_was_calibrated():
