@@ -12,7 +12,6 @@ import json
 import os
 import random
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
 from rag import __version__
+from rag.evaluation.statistics import estimate_statistic
 from rag.models.runtime import usable_cores
 
 REPORT = Path(__file__).with_name("BATCH.md")
@@ -53,10 +55,9 @@ class Cost:
 
 def cost(*, batch_s: float, cold: Sequence[float]) -> Cost:
     """Return what a question costs, the interval of the median by bootstrap."""
-    rng = random.Random(SEED)
-    medians = sorted(statistics.median(rng.choices(cold, k=len(cold))) for _ in range(RESAMPLES))
-    low, high = medians[round(0.025 * RESAMPLES)], medians[round(0.975 * RESAMPLES) - 1]
-    return Cost(batch_s, statistics.median(cold), low, high, len(cold))
+    times = np.array(cold)
+    median = estimate_statistic(lambda rows: float(np.median(times[rows])), len(times), resamples=RESAMPLES, seed=SEED)
+    return Cost(batch_s, median.mean, median.low, median.high, median.n)
 
 
 def write_set(file: Path, *, articles: Path, questions: Path, n: int) -> list[str]:

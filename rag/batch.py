@@ -16,7 +16,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from rag import answer_files
 from rag.answer_files import Kind
@@ -27,6 +29,8 @@ from rag.question_sets import BadRow, Row, Topic, read_rows
 from rag.render import answer_record
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _SUFFIXES: Mapping[str, Kind] = {".jsonl": "jsonl", ".csv": "csv"}
 _AHEAD = 3  # questions under way for each core, so that a long one keeps none of them waiting
@@ -119,15 +123,19 @@ def _answers(
         yield from _side_by_side(
             rows, lambda row: _record(row, lambda question: engine.ask(question, wanted=wanted)), at_once=engine.at_once
         )
-        return
-    under_way: deque[tuple[Row, _UnderWay]] = deque()
-    for row in rows:
-        under_way.append((row, _UnderWay(engine, row, wanted)))
-        if len(under_way) == jobs:
-            first, answer = under_way.popleft()
-            yield _record(first, answer.asked)
-    for row, answer in under_way:
-        yield _record(row, answer.asked)
+    else:
+        yield from _in_order((partial(_record, row, _UnderWay(engine, row, wanted).asked) for row in rows), ahead=jobs)
+
+
+def _in_order(begun: Iterable[Callable[[], T]], *, ahead: int) -> Iterator[T]:
+    """Yield what the functions return, in their order; each is called when `ahead` of them are begun, or all."""
+    under_way: deque[Callable[[], T]] = deque()
+    for result in begun:
+        under_way.append(result)
+        if len(under_way) == ahead:
+            yield under_way.popleft()()
+    while under_way:
+        yield under_way.popleft()()
 
 
 def _side_by_side(
@@ -137,15 +145,9 @@ def _side_by_side(
     if at_once == 1:
         yield from map(answer, rows)
         return
-    under_way: deque[Future[dict[str, object]]] = deque()
     pool = ThreadPoolExecutor(at_once)
     try:
-        for row in rows:
-            under_way.append(pool.submit(answer, row))
-            if len(under_way) == _AHEAD * at_once:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
+        yield from _in_order((pool.submit(answer, row).result for row in rows), ahead=_AHEAD * at_once)
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -19,6 +19,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from training.start import read_start
+
 AVERAGED = "averaged.json"
 
 
@@ -37,6 +39,11 @@ def average_weights(members: Sequence[tuple[Mapping[str, Tensor], float]]) -> di
     return {name: sum_shares([(weights[name], share) for weights, share in members]) for name in members[0][0]}
 
 
+def average_runs(members: Sequence[tuple[Path, float]]) -> dict[str, Tensor]:
+    """Return the weighted mean of the averaged weights that finished runs left in their folders."""
+    return average_weights([(read_start(folder), share) for folder, share in members])
+
+
 def sum_shares(parts: Sequence[tuple[Tensor, float]]) -> Tensor:
     """Return the weighted sum of tensors of one shape, in float32."""
     total = torch.zeros_like(parts[0][0], dtype=torch.float32)
@@ -53,9 +60,9 @@ def parse_member(text: str) -> tuple[Path, float]:
 
 def write_average(out: Path, *, members: Sequence[tuple[Path, float]]) -> None:
     """Write a run whose averaged weights are the mean of the members', and which members those were."""
-    runs = [(torch.load(folder / "final.pt", weights_only=True), share) for folder, share in members]
-    last, last_folder = runs[-1][0], members[-1][0]
-    averaged = average_weights([(run["weights"]["average"], share) for run, share in runs])
+    averaged = average_runs(members)
+    last_folder = members[-1][0]
+    last = torch.load(last_folder / "final.pt", weights_only=True)
     out.mkdir(parents=True, exist_ok=True)
     torch.save({**last, "weights": {"average": averaged, "masters": averaged}}, out / "final.pt")
     shutil.copyfile(last_folder / "settings.json", out / "settings.json")

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.average import average_weights, parse_member
+from training.average import average_runs, parse_member
 from training.evaluate import DevScores, score_dev
 from training.measures import compute_auroc
 from training.model import ReaderModel, load_body
@@ -79,9 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     dev = dev.take(np.sort(np.random.default_rng(SEED).permutation(len(dev))[: options.pairs]))
     print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS))
     for text in options.members:
-        members = [parse_member(part) for part in text.split()]
-        runs = [(torch.load(folder / "final.pt", weights_only=True), share) for folder, share in members]
-        weights = average_weights([(run["weights"]["average"], share) for run, share in runs])
+        weights = average_runs([parse_member(part) for part in text.split()])
         figures = summarise(score_dev(TorchScorer(weights, encoder=options.encoder), dev=dev))
         print(f"| {text} | {len(dev)} | " + " | ".join(f"{figure:.3f}" for figure in figures) + " |", flush=True)
     return 0

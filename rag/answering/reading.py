@@ -227,7 +227,6 @@ class ReaderJudge:
             key=lambda row: (-row[0], row[1].reading.hit.rank, row[1].span),
         )
         _, best, features = scored[0]
-        decision = self.decision(question, best, features)
         findings = tuple(
             Finding(candidate.reading, candidate.span, score, short_answer=candidate.pointed)
             for score, candidate, _ in scored
@@ -236,7 +235,7 @@ class ReaderJudge:
         page = _page(best.reading)
         if _shares_no_word(question, page) or is_about_others(question, page):
             return Verdict(findings, 0.0)
-        return Verdict(findings, self._models.decision(astuple(decision)))
+        return Verdict(findings, self._models.decision(astuple(self.decision(question, best, features))))
 
     def read_passages(self, question: str, readings: Sequence[Reading]) -> PassagesRead:
         """Return every sentence of the nearest passages, as the reader is surest of it, with what it makes of them."""

@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 VERSION: Final = 1
 QUESTIONS_VERSION: Final = 1
 _LEAST_GAIN: Final = 1.2  # less is not worth vectors that are not exact
-_TIMED_WORDS: Final = 80
+_TIMED_PASSAGE: Final = " ".join(["bridge river steel tower"] * 20)
 _ROUNDS: Final = 9
 _WORTH_MAKING: Final = 4_000_000  # bytes: a question takes no time in what is smaller
 
@@ -66,8 +66,8 @@ PASSAGES: Final = Kind(
     instead="encode in full: --set building.int8_from=1000000000",
     save=save_in_eight_bits,
     packed=False,
-    compared=("The bridge was opened in March 1889.", " ".join(["bridge river steel tower"] * (_TIMED_WORDS // 4))),
-    timed=" ".join(["bridge river steel tower"] * (_TIMED_WORDS // 4)),
+    compared=("The bridge was opened in March 1889.", _TIMED_PASSAGE),
+    timed=_TIMED_PASSAGE,
     least_cosine=0.97,
     kept=True,
 )
