@@ -1,9 +1,10 @@
-"""How far a long piece of work is: a bar with the time left on a terminal, a line per stage elsewhere; on stderr."""
+"""How far a long piece of work is: a bar with the time left on a terminal, now and then a line elsewhere; on stderr."""
 
 from __future__ import annotations
 
 import sys
 import time
+from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _SHOWN_AFTER_S = 1.0
+# Off a terminal: often enough to see that it goes on, seldom enough for the log of a night.
+_TOLD_EVERY_S = 30.0
 
 
 class StageProgress:
@@ -22,7 +25,8 @@ class StageProgress:
         self._started = time.monotonic()
         self._bar: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
-        self._begun: dict[str, float] = {}
+        self._begun: dict[str, tuple[float, int]] = {}
+        self._told = self._started
         self._note = ""
 
     def __enter__(self) -> Self:
@@ -59,13 +63,7 @@ class StageProgress:
         if self._quiet or total == 0:
             return
         if not self._terminal:
-            # What came of the steps is told by whoever noted it, bar or no bar.
-            now = time.monotonic()
-            begun = self._begun.setdefault(stage, now)
-            if done == total and not self._note and now - self._started > _SHOWN_AFTER_S:
-                took = now - begun
-                rate = f" in {took:.0f} s, {total / took:.0f} per second" if took > _SHOWN_AFTER_S else ""
-                self.notify(f"{stage}: {done} of {total}{rate}")
+            self._tell(stage, done, total)
             return
         if self._bar is None and time.monotonic() - self._started > _SHOWN_AFTER_S:
             self._bar = _bar()
@@ -74,6 +72,26 @@ class StageProgress:
             if stage not in self._tasks:
                 self._tasks[stage] = self._bar.add_task(stage, total=total, note=self._note)
             self._bar.update(self._tasks[stage], completed=done, total=total, note=self._note)
+
+    def _tell(self, stage: str, done: int, total: int) -> None:
+        """Write a line when a stage is done, and on the way as long as it takes."""
+        now = time.monotonic()
+        begun, first = self._begun.setdefault(stage, (now, done))
+        took = now - begun
+        if done == total:
+            self._told = now
+            # What came of the steps is told by whoever noted it, bar or no bar.
+            if not self._note and now - self._started > _SHOWN_AFTER_S:
+                self.notify(f"{stage}: {done} of {total}" + (_pace(total, took) if took > _SHOWN_AFTER_S else ""))
+        elif now - self._told > _TOLD_EVERY_S and done > first:
+            self._told = now
+            left = timedelta(seconds=round((total - done) * took / (done - first)))
+            self.notify(f"{stage}: {done} of {total}, {left} left" + (f"; {self._note}" if self._note else ""))
+
+
+def _pace(steps: int, seconds: float) -> str:
+    each = f"{steps / seconds:.0f} per second" if steps >= seconds else f"{seconds / steps:.1f} s each"
+    return f" in {seconds:.0f} s, {each}"
 
 
 def _bar() -> Progress:

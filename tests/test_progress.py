@@ -29,7 +29,16 @@ def test_what_takes_less_than_a_second_shows_nothing(monkeypatch):
 
 
 def test_a_line_tells_a_stage_with_its_rate_where_no_terminal_is(monkeypatch):
-    assert run(monkeypatch, io.StringIO(), seconds=2) == "encoding: 3 of 3 in 4 s, 1 per second\n"
+    assert run(monkeypatch, io.StringIO(), seconds=2) == "encoding: 3 of 3 in 4 s, 1.3 s each\n"
+
+
+def test_a_long_stage_tells_how_far_it_is_where_no_terminal_is(monkeypatch):
+    told = run(monkeypatch, io.StringIO(), seconds=20, steps=5).splitlines()
+    assert told == [
+        "encoding: 2 of 5, 0:01:00 left",
+        "encoding: 4 of 5, 0:00:20 left",
+        "encoding: 5 of 5 in 80 s, 16.0 s each",
+    ]
 
 
 @pytest.mark.parametrize("shown", ["encoding", "3/3", "/s", "0:00:00"])
