@@ -44,7 +44,8 @@ from rag.models.runtime import write_atomically
 from rag.pipeline import Engine, Reporting, encoder_of
 from rag.progress import StageProgress
 from rag.records import Evidence, Question
-from rag.scoring import Selection, remembering, score, with_settings
+from rag.scoring import Selection, score, with_settings
+from rag.sweeping import remembering
 
 ROOT = Path(__file__).parents[1]
 REPORT = ROOT / "benchmarks" / "QUALITY.md"

@@ -484,11 +484,13 @@ def sweep(
 
     Uses the dev split if there are splits. The table says of each combination whether the best is really better.
     """
-    from rag import formats, scoring
+    from rag import formats, scoring, sweeping
 
     wanted = scoring.Selection(split=split, qrels=qrels, limit=limit)
     with options.reporting() as reporting:
-        found = scoring.sweep(options.settings(), grid, dataset, selection=wanted, measure=measure, reporting=reporting)
+        found = sweeping.sweep(
+            options.settings(), grid, dataset, selection=wanted, measure=measure, reporting=reporting
+        )
     _write(options, formats.sweep(found, style=_style(options)))
 
 

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from rag.retrieval import Ranking
     from rag.verify import Verification
 
+    AnyReader = Reader | ForeignReader
+
 Notify = Callable[[str], None]
 Tell = Callable[["Passed"], object]
 
@@ -370,6 +372,7 @@ class Engine:
         *,
         reporting: Reporting = SILENT,
         encoder: Encoder | None = None,
+        reader: AnyReader | None = None,
         many: bool = False,
     ) -> None:
         self.config = config
@@ -378,6 +381,8 @@ class Engine:
         self._in_turn = threading.Lock()
         if encoder is not None:
             self.encoder = encoder
+        if reader is not None:
+            self._reader = reader
 
     def __enter__(self) -> Self:
         return self
@@ -577,9 +582,10 @@ class Engine:
                 "what a model writes is checked by the reader, and reader.model is none",
                 hint="set reader.model, or quote: --set answerer=quotes",
             )
+        from rag.answering.checking import Supporter
         from rag.models.reader import SHIPPED, Reader
 
-        if isinstance(self._reader, Reader):
+        if isinstance(self._reader, Supporter):
             return Checker(self._reader)
         # Readers of another make say nothing of claims, so the one that ships checks them.
         return Checker(Reader(SHIPPED, threads=self.config.threads))
@@ -603,7 +609,7 @@ class Engine:
         )
 
     @cached_property
-    def _reader(self) -> Reader | ForeignReader | None:
+    def _reader(self) -> AnyReader | None:
         return reader_of(self.config, self.reporting.notify, many=self._many)
 
     def _open_index(self) -> Index:
@@ -653,7 +659,7 @@ class Engine:
         )
 
 
-def reader_of(config: Config, notify: Notify, *, many: bool = False) -> Reader | ForeignReader | None:
+def reader_of(config: Config, notify: Notify, *, many: bool = False) -> AnyReader | None:
     """Return the reading model that the settings name; None if passages are to be compared instead.
 
     One for `many` questions reads on one core, and is packed.

@@ -80,6 +80,7 @@ class StageProgress:
         took = now - begun
         if done == total:
             self._told = now
+            del self._begun[stage]  # the next one of that name is another
             # What came of the steps is told by whoever noted it, bar or no bar.
             if not self._note and now - self._started > _SHOWN_AFTER_S:
                 self.notify(f"{stage}: {done} of {total}" + (_pace(total, took) if took > _SHOWN_AFTER_S else ""))

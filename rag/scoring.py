@@ -1,4 +1,4 @@
-"""What `rag eval`, `rag compare` and `rag sweep` do: the pipeline put before a dataset with gold."""
+"""What `rag eval` and `rag compare` do: the pipeline put before a dataset with gold."""
 
 from __future__ import annotations
 
@@ -9,29 +9,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from rag.config import Config, known_key, leaves
 from rag.errors import ConfigError, IndexBroken, QuestionError
 from rag.evaluation.compare import Comparison, compare_files
 from rag.evaluation.datasets import Dataset, corpus_digest, corpus_lines, limited, read_dataset, read_qrels
 from rag.evaluation.evaluate import Evaluation, Result, evaluate, failing
-from rag.evaluation.measures import ANSWER_MEASURES, correct
+from rag.evaluation.measures import correct
 from rag.evaluation.runs import run_lines
-from rag.evaluation.sweep import Sweep, combinations, rank_combinations, read_grid
 from rag.models.runtime import default_cache, write_atomically
 from rag.pipeline import SILENT, Engine, Reporting, encoder_of, index_articles, index_facts
 from rag.render import DECIMALS, answer_record, to_json
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from rag.models.encoder import Encoder
+    from rag.pipeline import AnyReader
     from rag.records import Answer, Article, Hit, Passage
 
 _RANKED_ARTICLES = 10
-_DEV = "dev"
 _REMEMBERED_ARTICLES = 256
 
 
@@ -114,41 +110,6 @@ def compare(
     return compare_files(a, b, qrels=qrels, questions={}, measure=measure, most=most)
 
 
-def sweep(
-    config: Config,
-    grid: Path,
-    path: Path,
-    *,
-    selection: Selection,
-    measure: str | None = None,
-    reporting: Reporting = SILENT,
-    encoder: Encoder | None = None,
-) -> Sweep:
-    """Score every combination of a grid's settings on the dev split, or on all questions where there are no splits.
-
-    An index is built once for all combinations that differ only in how it is asked, and kept in the cache.
-    """
-    values = read_grid(grid)
-    configs = [(chosen, with_settings(config, chosen, where=str(grid))) for chosen in combinations(values)]
-    dataset = _development(path, selection)
-    measure = measure or ("right" if dataset.has_answers and selection.answers is not False else "nDCG@10")
-    selection = replace(selection, answers=measure in ANSWER_MEASURES)
-    encoders = _Encoders(encoder, reporting)
-    scores = []
-    for number, (chosen, settings) in enumerate(configs, start=1):
-        reporting.notify(f"{number} of {len(configs)}: {', '.join(f'{key}={value}' for key, value in chosen.items())}")
-        evaluation = score(
-            settings, dataset, selection=selection, reporting=reporting, encoder=encoders.of(settings), apart=True
-        )
-        scores.append((chosen, [r.measures[measure] for r in evaluation.results if measure in r.measures]))
-    if not scores[0][1] or len({len(found) for _, found in scores}) > 1:
-        raise QuestionError(
-            f"{measure} cannot be compared here: not every combination has it for the same questions",
-            hint="choose another: --measure nDCG@10, right or F1",
-        )
-    return Sweep(dataset.name, measure, len(scores[0][1]), tuple(rank_combinations(scores, measure=measure)))
-
-
 def read_bars(texts: Sequence[str]) -> dict[str, float]:
     """Return measures with the means that they must reach, from texts such as `nDCG@10=.7`.
 
@@ -228,11 +189,11 @@ def scored_record(result: Result) -> dict[str, object]:
 class _EngineSystem:
     """What is scored: an engine that answers whatever its confidence, and one beside it that ranks deeply."""
 
-    def __init__(self, config: Config, *, reporting: Reporting, encoder: Encoder) -> None:
+    def __init__(self, config: Config, *, reporting: Reporting, encoder: Encoder, reader: AnyReader | None) -> None:
         section = config.retrieval
         deep = replace(section, k=max(section.k, section.candidates))
         bold = replace(config.answer, min_confidence=0.0)
-        self.answering = Engine(replace(config, answer=bold), reporting=reporting, encoder=encoder)
+        self.answering = Engine(replace(config, answer=bold), reporting=reporting, encoder=encoder, reader=reader)
         self._ranking = Engine(replace(config, retrieval=deep), reporting=reporting, encoder=encoder)
         self._ranking.index = self.answering.index
         self.article: Callable[[str], Article] = functools.lru_cache(_REMEMBERED_ARTICLES)(
@@ -266,12 +227,25 @@ def score(
     Raises:
         QuestionError: there is nothing of the kind to group by.
     """
-    answers = dataset.has_answers if selection.answers is None else selection.answers
     if selection.by is not None and not _can_group(dataset, selection.by):
         known = ", ".join([*dataset.keys(), "answerable", "source", "language"])
         raise QuestionError(f"the questions of {dataset.name} have no {selection.by}", hint=f"choose one of: {known}")
     settings = indexed(config, dataset, reporting=reporting, encoder=encoder, apart=apart)
-    system = _EngineSystem(settings, reporting=reporting, encoder=encoder)
+    return score_indexed(settings, dataset, selection=selection, reporting=reporting, encoder=encoder)
+
+
+def score_indexed(
+    config: Config,
+    dataset: Dataset,
+    *,
+    selection: Selection,
+    reporting: Reporting,
+    encoder: Encoder,
+    reader: AnyReader | None = None,
+) -> Evaluation:
+    """Return the scores on a dataset in the index that the settings name; a `reader` is asked in place of theirs."""
+    answers = dataset.has_answers if selection.answers is None else selection.answers
+    system = _EngineSystem(config, reporting=reporting, encoder=encoder, reader=reader)
     with system.answering:
         return evaluate(
             dataset,
@@ -288,7 +262,7 @@ def _can_group(dataset: Dataset, key: str) -> bool:
     return key in dataset.keys() or key in {"answerable", "source", "language", "published"}  # noqa: SIM118 - a method
 
 
-def indexed(config: Config, dataset: Dataset, *, reporting: Reporting, encoder: Encoder, apart: bool) -> Config:
+def indexed(config: Config, dataset: Dataset, *, reporting: Reporting, encoder: Encoder, apart: bool = False) -> Config:
     """Return the settings with the index that the dataset is to be searched in, built if need be.
 
     The user's own index is left alone: what a dataset brings, and what a sweep tries (`apart`), lies in the cache, in
@@ -299,7 +273,7 @@ def indexed(config: Config, dataset: Dataset, *, reporting: Reporting, encoder: 
     roots = config.article_paths() if dataset.corpus is None else [_corpus_file(dataset)]
     built_of = json.dumps([str(root.absolute()) for root in roots] if dataset.corpus is None else [])
     facts = json.dumps(index_facts(config, encoder), sort_keys=True) + built_of + f" {config.building.int8_from}"
-    folder = _corpus_folder(dataset) / f"index-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
+    folder = dataset_folder(dataset) / f"index-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
     settings = replace(config, index=str(folder), folders={**config.folders, "index": Path()})
     try:
         report = index_articles(settings, roots, reporting=reporting, encoder=encoder)
@@ -311,7 +285,8 @@ def indexed(config: Config, dataset: Dataset, *, reporting: Reporting, encoder: 
     return settings
 
 
-def _corpus_folder(dataset: Dataset) -> Path:
+def dataset_folder(dataset: Dataset) -> Path:
+    """Return the folder in the cache for what is made of a dataset, by what it brings to be searched."""
     name = "own" if dataset.corpus is None else corpus_digest(dataset.corpus)[:32]
     return default_cache() / "datasets" / name
 
@@ -320,80 +295,10 @@ def _corpus_file(dataset: Dataset) -> Path:
     """Return the file with the articles that a dataset brings, written into the cache if it brings them otherwise."""
     if isinstance(dataset.corpus, Path):
         return dataset.corpus
-    file = _corpus_folder(dataset) / "articles.jsonl"
+    file = dataset_folder(dataset) / "articles.jsonl"
     if not file.exists():
         write_atomically(file, "".join(corpus_lines(dataset.corpus or ())).encode())
     return file
-
-
-def _development(path: Path, selection: Selection) -> Dataset:
-    if selection.split is not None or path.is_dir():
-        return replace(selection, split=selection.split or _DEV).read(path)
-    whole = selection.read(path)
-    splits = {question.metadata.get("split") for question in whole.questions} - {None}
-    return replace(selection, split=_DEV).read(path) if splits else whole
-
-
-class _Encoders:
-    """The encoders of a sweep, each loaded once, and remembering what it encoded."""
-
-    def __init__(self, given: Encoder | None, reporting: Reporting) -> None:
-        self._given = given
-        self._reporting = reporting
-        self._loaded: dict[object, Encoder] = {}
-
-    def of(self, config: Config) -> Encoder:
-        """Return the encoder that the settings name."""
-        key = (config.encoder, config.threads)
-        if key not in self._loaded:
-            self._loaded[key] = remembering(self._given or encoder_of(config, self._reporting.notify))
-        return self._loaded[key]
-
-
-def remembering(encoder: Encoder) -> Encoder:
-    """Return an encoder that encodes no text twice."""
-    return cast("Encoder", _Remembering(encoder))  # it has all that is asked of an encoder
-
-
-class _Remembering:
-    """An encoder that encodes no text twice: combinations share most of their passages, questions and sentences."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
-        self._known: dict[tuple[str, str], NDArray[np.float32]] = {}
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._encoder, name)
-
-    def for_index(
-        self, fingerprint: str | None, *, passages: int, int8_from: int, notify: Callable[[str], None]
-    ) -> Encoder:
-        """Return the encoder that an index is to be built with, which encodes no text twice either."""
-        chosen = self._encoder.for_index(fingerprint, passages=passages, int8_from=int8_from, notify=notify)
-        return cast("Encoder", self) if chosen is self._encoder else remembering(chosen)
-
-    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return unit rows: (n, dim) float32."""
-        return self._remembered("query", texts, self._encoder.encode_queries)
-
-    def encode_passages(
-        self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None
-    ) -> NDArray[np.float32]:
-        """Return unit rows: (n, dim) float32."""
-        return self._remembered("passage", texts, lambda new: self._encoder.encode_passages(new, progress=progress))
-
-    def _remembered(
-        self, kind: str, texts: Sequence[str], encode: Callable[[list[str]], NDArray[np.float32]]
-    ) -> NDArray[np.float32]:
-        import numpy as np
-
-        new = [text for text in dict.fromkeys(texts) if (kind, text) not in self._known]
-        if new or not texts:
-            rows = encode(new)
-            self._known.update(zip(((kind, text) for text in new), rows, strict=True))
-            if not texts:
-                return rows
-        return np.stack([self._known[kind, text] for text in texts])
 
 
 def _write(file: Path, lines: Iterator[str]) -> None:

@@ -31,11 +31,12 @@ ORDER = [
     "chat",
     "terminal",
     "scoring",
+    "sweeping",
     "formats",
     "cli",
 ]
 # Below pipeline everything takes plain values; formats shows the settings.
-CONFIG_READERS = {"pipeline", "scoring", "formats", "cli"}
+CONFIG_READERS = {"pipeline", "scoring", "sweeping", "formats", "cli"}
 # Which modules may import a library; a folder stands for all modules in it.
 ONLY_IN = {
     "bm25s": set(),  # the oracle of the tests

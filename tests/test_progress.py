@@ -41,6 +41,16 @@ def test_a_long_stage_tells_how_far_it_is_where_no_terminal_is(monkeypatch):
     ]
 
 
+def test_a_stage_that_comes_again_is_timed_anew(monkeypatch):
+    clock, stream = itertools.count(0, 2), io.StringIO()
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(progress.sys, "stderr", stream)
+    with StageProgress(quiet=False) as shown:
+        for done in (1, 2, 1, 2):
+            shown("asking", done, 2)
+    assert stream.getvalue() == "asking: 2 of 2 in 2 s, 1 per second\n" * 2
+
+
 @pytest.mark.parametrize("shown", ["encoding", "3/3", "/s", "0:00:00"])
 def test_a_bar_tells_counts_rate_and_time_left_on_a_terminal(monkeypatch, shown):
     monkeypatch.setenv("COLUMNS", "100")

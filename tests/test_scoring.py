@@ -6,13 +6,15 @@ from dataclasses import replace
 import pytest
 import pytrec_eval
 
-from rag import formats
+from rag import formats, sweeping
 from rag.config import Answering, Config, Retrieval
 from rag.config import Reader as ReaderSettings
 from rag.errors import ConfigError, QuestionError
 from rag.formats import Style
+from rag.models.reader import Reader
 from rag.pipeline import Engine, index_articles
-from rag.scoring import Selection, below_bars, compare, evaluate_dataset, read_bars, sweep, with_settings
+from rag.scoring import Selection, below_bars, compare, evaluate_dataset, read_bars, with_settings
+from rag.sweeping import sweep
 
 JSON = Style(format="json", width=80, color=False, terminal=False)
 TEXT, MARKDOWN = replace(JSON, format="text"), replace(JSON, format="markdown")
@@ -230,6 +232,68 @@ def test_a_sweep_scores_every_combination_on_the_dev_split(config, questions, tm
     assert len(list((tmp_path / "cache" / "datasets" / "own").glob("index-*"))) == 2
     assert len(word_encoder.encoded) == len(set(word_encoder.encoded))
     assert "best" in formats.sweep(found, style=TEXT)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    questions = []
+    ask = Engine.ask
+    monkeypatch.setattr(Engine, "ask", lambda self, question: questions.append(question) or ask(self, question))
+    return questions
+
+
+def test_what_a_sweep_scored_is_not_asked_again(config, questions, tmp_path, word_encoder, asked):
+    grid = tmp_path / "grid.yaml"
+    grid.write_text("retrieval.dense_weight: [0, 1]\n")
+    first = sweep(config, grid, questions, selection=Selection(), encoder=word_encoder)
+    asked.clear()
+    assert sweep(config, grid, questions, selection=Selection(), encoder=word_encoder) == first
+    assert asked == []
+    grid.write_text("retrieval.dense_weight: [0, 0.5, 1]\n")
+    wider = sweep(config, grid, questions, selection=Selection(), encoder=word_encoder)
+    assert len(asked) == wider.questions == 2  # the new weight alone
+
+
+@pytest.fixture
+def swept(config, questions, tmp_path, word_encoder):
+    grid = tmp_path / "grid.yaml"
+    grid.write_text("retrieval.dense_weight: [1]\n")
+    return lambda: sweep(config, grid, questions, selection=Selection(), encoder=word_encoder)
+
+
+@pytest.mark.parametrize("change", ["a question", "an article", "the program", "a file cut short"])
+def test_what_changed_is_scored_anew(swept, asked, tmp_path, monkeypatch, change):
+    swept()
+    (kept,) = (tmp_path / "cache" / "datasets" / "own" / "scores").iterdir()
+    if change == "a question":
+        questions = tmp_path / "questions.jsonl"
+        questions.write_text(questions.read_text().replace("?", "?!"))
+    elif change == "an article":
+        (tmp_path / "articles" / "new.md").write_text("Nobody had asked for this.\n")
+    elif change == "the program":
+        monkeypatch.setattr(sweeping, "_program", lambda: "another")
+    else:
+        kept.write_bytes(kept.read_bytes()[:-9])
+    asked.clear()
+    swept()
+    assert len(asked) == 2
+
+
+def test_a_reader_of_a_sweep_reads_no_pair_twice(config, questions, tmp_path, word_encoder, monkeypatch):
+    read = []
+    ours = Reader.read
+
+    def note(self, question, passages):
+        read.extend((question, page) for page in passages)
+        return ours(self, question, passages)
+
+    monkeypatch.setattr(Reader, "read", note)
+    grid = tmp_path / "grid.yaml"
+    grid.write_text("answer.min_confidence: [0.1, 0.9]\nretrieval.dense_weight: [0, 1]\n")
+    reading = replace(config, reader=ReaderSettings())
+    sweep(reading, grid, questions, selection=Selection(), encoder=word_encoder)
+    assert read
+    assert len(read) == len(set(read))
 
 
 def test_a_setting_that_does_not_exist_is_no_grid(config, questions, tmp_path, word_encoder):

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ _ANSWERING_SHARE = 0.05
 _LEAST_PROBABILITY = 1e-4
 
 
+@runtime_checkable
 class Supporter(Protocol):
     """Whatever says how well evidence supports a claim; `rag.models.reader.Reader` does."""
 
