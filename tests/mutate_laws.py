@@ -1,6 +1,7 @@
 """Break the code that keeps each law, measure and check, one change at a time, and see a test turn red.
 
     python tests/mutate_laws.py
+    python tests/mutate_laws.py tests/test_verify.py
 
 Each change is made in a copy of the package. Exits 1 when a change goes unnoticed, 2 when one does not fit the code.
 """
@@ -67,8 +68,8 @@ RECORD = [
     (
         "the same question gives the same bytes",
         "retrieval.py",
-        "order = np.lexsort((rows, -fused))",
-        "order = np.random.permutation(len(rows))",
+        "for place in np.lexsort((rows, -fused)):",
+        "for place in np.random.permutation(len(rows)):",
     ),
 ]
 VERIFYING = [
@@ -146,12 +147,13 @@ def notices(package: Path, tests: str) -> bool:
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False).returncode == 1
 
 
-def main() -> int:
+def main(chosen: list[str]) -> int:
+    mutations = {tests: MUTATIONS[tests] for tests in chosen or MUTATIONS}
     unnoticed = 0
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / "rag"
         shutil.copytree(ROOT / "rag", package, ignore=shutil.ignore_patterns("__pycache__", "weights"))
-        for tests, changes in MUTATIONS.items():
+        for tests, changes in mutations.items():
             if notices(package, tests):
                 print(f"{tests} fails before anything is changed")
                 return 2
@@ -166,10 +168,10 @@ def main() -> int:
                 file.write_text(whole, encoding="utf-8")
                 unnoticed += not noticed
                 print(f"{'red' if noticed else 'UNNOTICED':<9} {law}", flush=True)
-    total = sum(map(len, MUTATIONS.values()))
+    total = sum(map(len, mutations.values()))
     print(f"{total - unnoticed} of {total} changes were noticed")
     return 1 if unnoticed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
