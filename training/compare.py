@@ -23,19 +23,19 @@ from torch import Tensor
 from training.average import average_runs, parse_member
 from training.evaluate import DevScores, score_dev
 from training.measures import compute_auroc
-from training.model import ReaderModel, load_body
 from training.reference import Logits
 from training.tokens import TokenisedExamples
+from training.train import Settings, make_model
 
 COLUMNS = ("weights", "pairs", "all", "SQuAD", "news", "edited direction", "span, SQuAD", "span, news")
 SEED = 5
 
 
 class TorchScorer:
-    """A scorer that runs weights that were not exported."""
+    """A scorer that runs weights that were not exported; `lora_rank` is that of their adapters, 0 without."""
 
-    def __init__(self, weights: Mapping[str, Tensor], *, encoder: Path) -> None:
-        self.model = ReaderModel(load_body(encoder))
+    def __init__(self, weights: Mapping[str, Tensor], *, encoder: Path, lora_rank: int = 0) -> None:
+        self.model = make_model(encoder, settings=Settings(lora_rank=lora_rank))
         self.model.load_state_dict(dict(weights))
         self.model.eval()
 

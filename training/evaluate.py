@@ -40,7 +40,7 @@ from training.measures import (
 from training.prepare import make_altered_claims
 from training.reference import OnnxScorer, Pair, Reading, Scorer, find_best_span, read_pairs, take_log_softmax
 from training.sources import SourcePassage, check_files, read_recorded_checksums
-from training.tokens import TokenisedExamples, load_tokenizer, make_batch
+from training.tokens import TokenisedExamples, load_tokenizer, make_batch, plan_batches
 
 logger = logging.getLogger(__name__)
 WINDOW_WORDS = 150
@@ -144,8 +144,8 @@ def list_features(readings: Sequence[Reading]) -> Doubles:
     )
 
 
-def score_dev(scorer: Scorer, *, dev: TokenisedExamples) -> DevScores:
-    """Return the scores of every dev example, each read by itself.
+def score_dev(scorer: Scorer, *, dev: TokenisedExamples, max_batch_tokens: int = 1) -> DevScores:
+    """Return the scores of every dev example, by default each read by itself.
 
     That is how the reader reads: what is computed in eight bits depends on what shares a batch.
     """
@@ -153,8 +153,8 @@ def score_dev(scorer: Scorer, *, dev: TokenisedExamples) -> DevScores:
     spans_right = np.full(len(dev), np.nan)
     overlaps = np.full(len(dev), np.nan)
     support = np.zeros((len(dev), 3))
-    for number in range(len(dev)):
-        batch = make_batch(dev, rows=np.array([number]))
+    for rows in plan_batches(dev.sizes, max_batch_tokens=max_batch_tokens, bucket=len(dev), seed=0):
+        batch = make_batch(dev, rows=rows)
         logits = scorer(batch.ids, batch.mask, batch.types)
         support[batch.rows] = np.exp(take_log_softmax(logits.support))
         for i, row in enumerate(batch.rows.tolist()):

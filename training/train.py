@@ -24,11 +24,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from training.model import ReaderModel, load_body, split_losses
+from training.model import ReaderModel, load_body, make_empty_body, split_losses
 from training.start import read_start
 from training.tokens import Batch, TokenisedExamples, iterate_batches
 
 logger = logging.getLogger(__name__)
+UNTRAINED = "untrained"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,9 @@ class Settings:
     """What a run is made with.
 
     `max_minutes` brings the end of the schedule forward where the machine is slower than hoped; 0 sets no limit.
-    `start` is the folder of a finished run, or of an exported reader, to go on from instead of the bare encoder.
+    `start` is the folder of a finished run, or of an exported reader, to go on from instead of the bare encoder; or
+    "untrained": random weights in the encoder's shape. `longest` leaves out pairs of more tokens, `lora_rank` trains
+    adapters of that rank instead of the body; 0 for neither.
     """
 
     seed: int = 13
@@ -55,6 +58,8 @@ class Settings:
     max_examples: int = 0
     without: str = ""
     start: str = ""
+    longest: int = 0
+    lora_rank: int = 0
 
 
 def compute_rate(progress: float, *, warmup: float) -> float:
@@ -64,12 +69,40 @@ def compute_rate(progress: float, *, warmup: float) -> float:
     return max(0.0, (1.0 - progress) / (1.0 - warmup))
 
 
-def select_examples(examples: TokenisedExamples, *, without: str) -> TokenisedExamples:
-    """Return the examples whose "source · kind" holds none of the comma-separated parts: for ablations."""
+def select_examples(examples: TokenisedExamples, *, without: str, longest: int = 0) -> TokenisedExamples:
+    """Return the examples whose "source · kind" holds none of the comma-separated parts, up to `longest` tokens."""
     parts = [part for part in without.split(",") if part]
     dropped = [i for i, name in enumerate(examples.names) if any(part in name for part in parts)]
-    kept = np.flatnonzero(~np.isin(examples.groups, dropped))
+    wanted = ~np.isin(examples.groups, dropped)
+    if longest:
+        wanted &= examples.sizes <= longest
+    kept = np.flatnonzero(wanted)
     return examples if len(kept) == len(examples) else examples.take(kept)
+
+
+def make_model(encoder: Path, *, settings: Settings) -> ReaderModel:
+    """Return the model that a run begins with."""
+    torch.manual_seed(settings.seed)
+    untrained = settings.start == UNTRAINED
+    if untrained:
+        config = json.loads((encoder / "config.json").read_text(encoding="utf-8"))
+        body = make_empty_body(config | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0})
+    else:
+        body = load_body(encoder)
+    model = ReaderModel(body)
+    if settings.start and not untrained:
+        model.load_state_dict(read_start(Path(settings.start)), strict=True)
+    if settings.lora_rank:
+        add_adapters(model, rank=settings.lora_rank)
+    return model
+
+
+def add_adapters(model: ReaderModel, *, rank: int) -> None:
+    """Put low-rank adapters beside every matrix of the body, and hold the body itself (Hu et al., ICLR 2022)."""
+    from peft import LoraConfig, inject_adapter_in_model
+
+    targets = ["query", "key", "value", "dense"]
+    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=targets), model.body)
 
 
 class MasterWeights:
@@ -239,10 +272,7 @@ def train(
     use too, two workers of one thread are faster than one of two: no operation waits for the slower core. Which worker
     takes which batch is not fixed, so sums of gradients may differ in their last bits from run to run.
     """
-    torch.manual_seed(settings.seed)
-    model = ReaderModel(load_body(encoder))
-    if settings.start:
-        model.load_state_dict(read_start(Path(settings.start)), strict=True)
+    model = make_model(encoder, settings=settings)
     model.train()
     weights = MasterWeights(model, settings)
     model.body.bfloat16()
@@ -318,7 +348,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     settings = Settings(**{name: getattr(options, name) for name in asdict(defaults)})
-    examples = select_examples(TokenisedExamples.load(options.examples / "train.npz"), without=settings.without)
+    examples = select_examples(
+        TokenisedExamples.load(options.examples / "train.npz"), without=settings.without, longest=settings.longest
+    )
     train(
         examples, encoder=options.encoder, out=options.out, settings=settings, workers=options.workers,
         threads=options.threads,
