@@ -17,7 +17,7 @@ import random
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
@@ -27,10 +27,12 @@ from sklearn.linear_model import LogisticRegression
 
 from rag.answering import Finding, ReaderJudge, Reading
 from rag.answering.judging import Logistic
-from rag.answering.reading import Candidate, DecisionFeatures, PassageFeatures, PassagesRead, SentenceFeatures
+from rag.answering.reading import Candidate, DecisionFeatures, PassageFeatures, PassageReader, SentenceFeatures
 from rag.config import Config, load_config
+from rag.models.reader import Page, PassageReading
 from rag.pipeline import Engine, Reporting, index_articles
 from training.examples import pick_share
+from training.measures import bootstrap_mean
 from training.news import FOLDER as NEWS
 from training.news import is_held_out, read_news
 from training.prepare import Recipe, split_key
@@ -42,6 +44,12 @@ LEAST_PASSAGES = 4
 MOST_PASSAGES = 60
 # The two sets differ in size, and the smaller is the nearer to what people ask.
 WEIGHT_OF_A_SET = 200.0
+LIKEST = ("news", "seeds_dev")
+STAGES: Mapping[str, type] = {
+    "shortlist": PassageFeatures,
+    "sentence": SentenceFeatures,
+    "decision": DecisionFeatures,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +62,53 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A question with the sentences of the passages that were read, and which of them hold the gold."""
+class Found:
+    """A question with the passages that the search found for it."""
 
     asked: Asked
-    read: PassagesRead
-    right: tuple[bool, ...]
+    readings: tuple[Reading, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class ReadAgain:
-    """A question with its shortlist, what reading each sentence by itself adds, and which hold the gold."""
+class Outcome:
+    """What a question came to: how confident its answer is, and whether its first sentence is right."""
 
     asked: Asked
-    candidates: tuple[Candidate, ...]
-    features: tuple[SentenceFeatures, ...]
-    right: tuple[bool, ...]
+    confidence: float
+    right: bool
+
+
+class Remembering:
+    """A reader that reads every pair once: each stage of the fit asks the same questions."""
+
+    def __init__(self, reader: PassageReader) -> None:
+        self._reader = reader
+        self._known: dict[tuple[str, Page], PassageReading] = {}
+        self.name, self.revision = reader.name, reader.revision
+
+    def sizes(self, question: str, passages: Sequence[Page]) -> list[int]:
+        """Return how many tokens reading each passage takes."""
+        return self._reader.sizes(question, passages)
+
+    def read(self, question: str, passages: Sequence[Page]) -> list[PassageReading]:
+        """Return what each passage has to say, read now or before."""
+        missing = [page for page in dict.fromkeys(passages) if (question, page) not in self._known]
+        made = self._reader.read(question, missing)
+        self._known |= {(question, page): reading for page, reading in zip(missing, made, strict=True)}
+        return [self._known[question, page] for page in passages]
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionSet:
+    """The questions of a set with what was found for them, and the judge that answers them."""
+
+    found: tuple[Found, ...]
+    judge: ReaderJudge
+
+    def judged_by(self, calibration: Path) -> ReaderJudge:
+        """Return the judge with other weights."""
+        judge = self.judge
+        return ReaderJudge(judge.reader, rarity=judge.rarity, budget=judge.budget, calibration=calibration)
 
 
 def held_out_articles(spans: Sequence[SpanRow], *, passages: dict[int, SourcePassage]) -> dict[str, list[int]]:
@@ -144,36 +183,18 @@ def held_out_news() -> list[Asked]:
     ]
 
 
-def judge_all(engine: Engine, questions: Sequence[Asked]) -> Iterator[Judged]:
-    """Ask every question through the pipeline, and mark the sentences that overlap its gold."""
-    judge = reader_judge(engine)
-    for asked in questions:
-        found = engine.search(asked.question)
-        readings = [Reading(hit, found.articles[hit.passage.article]) for hit in found.ranking.hits]
-        read = judge.read_passages(asked.question, readings)
-        yield Judged(asked, read, tuple(is_right(candidate, asked) for candidate in read.candidates))
-
-
-def read_again(engine: Engine, judged: Sequence[Judged], *, shortlist: Logistic) -> Iterator[ReadAgain]:
-    """Read the shortlist of every question sentence by sentence."""
-    judge = reader_judge(engine)
-    for row in judged:
-        chosen = judge.shortlist(row.asked.question, row.read, model=shortlist)
-        featured = judge.read_alone(row.asked.question, chosen)
-        yield ReadAgain(
-            row.asked,
-            tuple(candidate for candidate, _ in featured),
-            tuple(features for _, features in featured),
-            tuple(is_right(candidate, row.asked) for candidate, _ in featured),
-        )
-
-
-def reader_judge(engine: Engine) -> ReaderJudge:
-    """Return the engine's judge, which reads."""
+def search_all(engine: Engine, questions: Sequence[Asked]) -> QuestionSet:
+    """Return the questions with the passages that the pipeline finds for them, and its judge."""
     judge = engine.judge
     if not isinstance(judge, ReaderJudge):
         raise TypeError("the settings name no reader")
-    return judge
+    found = []
+    for asked in questions:
+        search = engine.search(asked.question)
+        readings = tuple(Reading(hit, search.articles[hit.passage.article]) for hit in search.ranking.hits)
+        found.append(Found(asked, readings))
+    remembering = ReaderJudge(Remembering(judge.reader), rarity=judge.rarity, budget=judge.budget)
+    return QuestionSet(tuple(found), remembering)
 
 
 def is_right(candidate: Candidate | Finding, asked: Asked) -> bool:
@@ -201,66 +222,106 @@ def fit(
     return Logistic(tuple(map(float, plain)), float(model.intercept_[0] - plain @ mean))
 
 
-def fit_sentences(sets: Sequence[Sequence[Judged | ReadAgain]]) -> Logistic:
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """The feature rows of a question, and which of them are right."""
+
+    features: tuple[tuple[float, ...], ...]
+    right: tuple[bool, ...]
+
+
+def fit_sentences(sets: Sequence[Sequence[Labelled]]) -> Logistic:
     """Fit the score of a sentence on the questions whose gold is among the candidates; each set weighs the same."""
-    features, labels, weights = [], [], []
-    for rows in sets:
-        usable = [row for row in rows if any(row.right)]
-        for row in usable:
-            known = row.features if isinstance(row, ReadAgain) else [one.features for one in row.read.candidates]
-            features += [astuple(one) for one in known]
-            labels += row.right
-            weights += [WEIGHT_OF_A_SET / len(usable)] * len(known)
-    return fit(np.array(features), np.array(labels), np.array(weights))
+    usable = [[one for one in rows if any(one.right)] for rows in sets]
+    return fit(
+        np.array([row for rows in usable for one in rows for row in one.features]),
+        np.array([right for rows in usable for one in rows for right in one.right]),
+        np.array([WEIGHT_OF_A_SET / len(rows) for rows in usable for one in rows for _ in one.right]),
+    )
 
 
-def decide_all(
-    engine: Engine, rows: Sequence[ReadAgain], *, sentence: Logistic
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the decision features (n, d) of each question's best sentence, and whether that sentence is right (n,)."""
-    judge = reader_judge(engine)
-    features, labels = [], []
-    for row in rows:
-        scores = [sentence.log_odds(astuple(one)) for one in row.features]
-        best = int(np.argmax(scores))
-        decided = judge.decision(row.asked.question, row.candidates[best], row.features[best])
-        features.append(astuple(decided))
-        labels.append(row.right[best])
-    return np.array(features), np.array(labels)
+def label_passages(questions: QuestionSet, *, calibration: Path) -> Iterator[Labelled]:
+    """Yield for each question the sentences of the passages that are read."""
+    judge = questions.judged_by(calibration)
+    for one in questions.found:
+        candidates = judge.read_passages(one.asked.question, one.readings).candidates
+        yield Labelled(
+            tuple(astuple(candidate.features) for candidate in candidates),
+            tuple(is_right(candidate, one.asked) for candidate in candidates),
+        )
 
 
-def choose_threshold(confidences: NDArray[np.float64], answerable: NDArray[np.bool_], *, most_declined: float) -> float:
+def label_sentences(questions: QuestionSet, *, calibration: Path) -> Iterator[Labelled]:
+    """Yield for each question the sentences that are read by themselves."""
+    judge = questions.judged_by(calibration)
+    for one in questions.found:
+        ranked = judge.rank(one.asked.question, one.readings)
+        yield Labelled(
+            tuple(astuple(weighed.features) for weighed in ranked),
+            tuple(is_right(weighed.candidate, one.asked) for weighed in ranked),
+        )
+
+
+def label_decisions(questions: QuestionSet, *, calibration: Path) -> Iterator[Labelled]:
+    """Yield for each question the sentence that comes out best; none where a rule decides without the weights."""
+    judge = questions.judged_by(calibration)
+    for one in questions.found:
+        question = one.asked.question
+        ranked = judge.rank(question, one.readings)
+        if not ranked or judge.rules_out(question, ranked[0]):
+            yield Labelled((), ())
+        else:
+            features = astuple(judge.decision(question, ranked[0]))
+            yield Labelled((features,), (is_right(ranked[0].candidate, one.asked),))
+
+
+def fit_decision(sets: Sequence[Sequence[Labelled]]) -> Logistic:
+    """Fit the confidence that the best sentence is right; each set weighs the same."""
+    decided = [[one for one in rows if one.right] for rows in sets]
+    return fit(
+        np.array([one.features[0] for rows in decided for one in rows]),
+        np.array([one.right[0] for rows in decided for one in rows]),
+        np.array([WEIGHT_OF_A_SET / len(rows) for rows in decided for _ in rows]),
+    )
+
+
+def answer_all(questions: QuestionSet, *, calibration: Path) -> Iterator[Outcome]:
+    """Yield what each question comes to, as the answerer answers it."""
+    judge = questions.judged_by(calibration)
+    for one in questions.found:
+        verdict = judge.judge(one.asked.question, one.readings)
+        right = bool(verdict.findings) and is_right(verdict.findings[0], one.asked)
+        yield Outcome(one.asked, verdict.confidence, right)
+
+
+def choose_threshold(outcomes: Sequence[Outcome], *, most_declined: float) -> float:
     """Return the confidence below which at most `most_declined` of the answerable questions lie."""
-    ranked = np.sort(confidences[answerable])
+    ranked = np.sort([one.confidence for one in outcomes if one.asked.answerable])
     allowed = int(most_declined * len(ranked))
     return float((ranked[allowed] + ranked[allowed - 1]) / 2) if allowed else float(ranked[0] - 1e-6)
 
 
-def report(
-    name: str,
-    confidences: NDArray[np.float64],
-    rows: Sequence[ReadAgain],
-    right: NDArray[np.bool_],
-    *,
-    bar: float,
-) -> dict[str, float]:
-    """Print and return how a set fares: right among the answerable, declined of both kinds."""
-    answerable = np.array([row.asked.answerable for row in rows])
-    declined = confidences < bar
-    figures = {
-        "n_answerable": int(answerable.sum()),
-        "n_unanswerable": int((~answerable).sum()),
-        "best_sentence_right": float(right[answerable].mean()),
-        "answerable_declined": float(declined[answerable].mean()),
-        "unanswerable_declined": float(declined[~answerable].mean()),
+def report(name: str, outcomes: Sequence[Outcome], *, bar: float) -> dict[str, object]:
+    """Print and return how a set fares, with 95 % intervals: right among the answerable, declined of both kinds."""
+    answerable = [one for one in outcomes if one.asked.answerable]
+    unanswerable = [one for one in outcomes if not one.asked.answerable]
+    shares = {
+        "best_sentence_right": [one.right for one in answerable],
+        "answerable_declined": [one.confidence < bar for one in answerable],
+        "unanswerable_declined": [one.confidence < bar for one in unanswerable],
     }
-    print(name, json.dumps({key: round(value, 3) for key, value in figures.items()}))
+    figures: dict[str, object] = {"n_answerable": len(answerable), "n_unanswerable": len(unanswerable)}
+    for what, cases in shares.items():
+        if cases:
+            share = bootstrap_mean([float(case) for case in cases])
+            figures[what] = {"value": round(share.value, 4), "low": round(share.low, 4), "high": round(share.high, 4)}
+    print(name, json.dumps(figures))
     return figures
 
 
 def main() -> None:
     """Fit and write the calibration."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m training.answerer", description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--seeds", type=Path, default=Path("seeds"))
     parser.add_argument("--out", type=Path, default=Path("rag/answering/calibration.json"))
@@ -270,38 +331,50 @@ def main() -> None:
     )
     parser.add_argument("--reader", default="shipped")
     options = parser.parse_args()
-
     with tempfile.TemporaryDirectory() as temporary:
-        sets = prepare_sets(Path(temporary), options)
+        work = Path(temporary)
+        sets = prepare_sets(work, options)
         with contextlib.ExitStack() as stack:
-            engines = {name: stack.enter_context(Engine(config)) for name, (config, _) in sets.items()}
-            judged = {name: list(judge_all(engines[name], asked)) for name, (_, asked) in sets.items()}
-            shortlist = fit_sentences(list(judged.values()))
-            again = {name: list(read_again(engines[name], rows, shortlist=shortlist)) for name, rows in judged.items()}
-            sentence = fit_sentences(list(again.values()))
-            decided = {name: decide_all(engines[name], rows, sentence=sentence) for name, rows in again.items()}
-    decision = fit(
-        np.concatenate([features for features, _ in decided.values()]),
-        np.concatenate([right for _, right in decided.values()]),
-        np.concatenate([np.full(len(right), WEIGHT_OF_A_SET / len(right)) for _, right in decided.values()]),
-    )
-    confidences = {name: np.array([decision(row) for row in features]) for name, (features, _) in decided.items()}
-    likest = [name for name in sets if name != "held_out"]
-    bar = choose_threshold(
-        np.concatenate([confidences[name] for name in likest]),
-        np.array([row.asked.answerable for name in likest for row in again[name]]),
-        most_declined=options.most_declined,
-    )
-    described = {
-        "shortlist": described_model(shortlist, PassageFeatures),
-        "sentence": described_model(sentence, SentenceFeatures),
-        "decision": described_model(decision, DecisionFeatures),
-        "min_confidence": round(bar, 4),
-        "figures": {
-            name: report(name, confidences[name], rows, decided[name][1], bar=bar) for name, rows in again.items()
-        },
+            questions = {
+                name: search_all(stack.enter_context(Engine(config)), asked) for name, (config, asked) in sets.items()
+            }
+            described, outcomes = fit_all(questions, work=work, most_declined=options.most_declined)
+    figures = {name: report(name, found, bar=bar_of(described)) for name, found in outcomes.items()}
+    options.out.write_text(json.dumps({**described, "figures": figures}, indent=2) + "\n", encoding="utf-8")
+
+
+def bar_of(described: Mapping[str, object]) -> float:
+    """Return the confidence below which a described calibration declines."""
+    return float(str(described["min_confidence"]))
+
+
+def fit_all(
+    questions: Mapping[str, QuestionSet], *, work: Path, most_declined: float
+) -> tuple[dict[str, object], dict[str, list[Outcome]]]:
+    """Return the calibration as its file describes it, and what each question comes to under it.
+
+    Each stage is fitted to what the answerer does with the weights of the stages before.
+    """
+    file = work / "calibration.json"
+    described: dict[str, object] = {
+        name: described_model(Logistic((0.0,) * len(fields(record)), 0.0), record) for name, record in STAGES.items()
     }
-    options.out.write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+
+    def keep(name: str, model: Logistic) -> None:
+        described[name] = described_model(model, STAGES[name])
+        file.write_text(json.dumps(described), encoding="utf-8")
+
+    keep("shortlist", Logistic((0.0,) * len(fields(PassageFeatures)), 0.0))
+    of_all = [list(label_passages(one, calibration=file)) for one in questions.values()]
+    keep("shortlist", fit_sentences(of_all))
+    of_all = [list(label_sentences(one, calibration=file)) for one in questions.values()]
+    keep("sentence", fit_sentences(of_all))
+    of_all = [list(label_decisions(one, calibration=file)) for one in questions.values()]
+    keep("decision", fit_decision(of_all))
+    outcomes = {name: list(answer_all(one, calibration=file)) for name, one in questions.items()}
+    likest = [outcome for name in LIKEST for outcome in outcomes[name]]
+    described["min_confidence"] = round(choose_threshold(likest, most_declined=most_declined), 4)
+    return described, outcomes
 
 
 def prepare_sets(work: Path, options: argparse.Namespace) -> dict[str, tuple[Config, list[Asked]]]:

@@ -183,11 +183,21 @@ class PassagesRead:
     tokens: int
 
 
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """A sentence that was read again, and how well it answers, in 0..1."""
+
+    candidate: Candidate
+    features: SentenceFeatures
+    score: float
+
+
 class ReaderJudge:
     """Judges by a reading model.
 
     `rarity` tells for words how telling each of them is, in 0..1. The nearest passages are read, and their best
-    sentences once more, as far as the budget goes.
+    sentences once more, as far as the budget goes. `training.answerer` fits the weights with the same methods that
+    answer.
     """
 
     name = "reader"
@@ -200,54 +210,64 @@ class ReaderJudge:
         budget: Budget = Budget(),
         calibration: Path = CALIBRATION,
     ) -> None:
-        self._reader = reader
-        self._rarity = rarity
-        self._budget = budget
+        self.reader = reader
+        self.rarity = rarity
+        self.budget = budget
         self._calibration = calibration
 
     @property
     def model(self) -> str:
         """Return the reading model's name."""
-        return self._reader.name
+        return self.reader.name
 
     @property
     def revision(self) -> str:
         """Return the hash of the reading model's weights, and the first digits of the calibration's."""
-        return f"{self._reader.revision}+{hashlib.sha256(self._calibration.read_bytes()).hexdigest()[:8]}"
+        return f"{self.reader.revision}+{hashlib.sha256(self._calibration.read_bytes()).hexdigest()[:8]}"
 
     def judge(self, question: str, readings: Sequence[Reading]) -> Verdict:
         """Return the sentences that answer best, each once, and the probability that the first of them does."""
-        read = self.read_passages(question, readings)
-        candidates = self.shortlist(question, read, model=self._models.shortlist)
-        if not candidates:
+        ranked = self.rank(question, readings)
+        if not ranked:
             return Verdict((), 0.0)
-        featured = self.read_alone(question, candidates)
-        scored = sorted(
-            ((self._score(question, candidate, features), candidate, features) for candidate, features in featured),
-            key=lambda row: (-row[0], row[1].reading.hit.rank, row[1].span),
-        )
-        _, best, features = scored[0]
         findings = tuple(
-            Finding(candidate.reading, candidate.span, score, short_answer=candidate.pointed)
-            for score, candidate, _ in scored
+            Finding(one.candidate.reading, one.candidate.span, one.score, short_answer=one.candidate.pointed)
+            for one in ranked
         )
+        return Verdict(findings, self.confidence(question, ranked[0]))
+
+    def rank(self, question: str, readings: Sequence[Reading]) -> list[Weighed]:
+        """Return the sentences of the shortlist, best first."""
+        candidates = self.shortlist(question, self.read_passages(question, readings))
+        weighed = [
+            Weighed(candidate, features, self._score(question, candidate, features))
+            for candidate, features in self.read_alone(question, candidates)
+        ]
+        return sorted(weighed, key=lambda one: (-one.score, one.candidate.reading.hit.rank, one.candidate.span))
+
+    def confidence(self, question: str, best: Weighed) -> float:
+        """Return the probability that the best sentence answers."""
+        if self.rules_out(question, best):
+            return 0.0
+        return self._models.decision(astuple(self.decision(question, best)))
+
+    def rules_out(self, question: str, best: Weighed) -> bool:
+        """Tell whether the best sentence answers nothing, whatever the reader makes of it."""
         # The reader points somewhere in whatever it is given, and a year in common looks like a match to it.
-        page = _page(best.reading)
-        if _shares_no_word(question, page) or is_about_others(question, page):
-            return Verdict(findings, 0.0)
-        return Verdict(findings, self._models.decision(astuple(self.decision(question, best, features))))
+        page = _page(best.candidate.reading)
+        return _shares_no_word(question, page) or is_about_others(question, page)
 
     def read_passages(self, question: str, readings: Sequence[Reading]) -> PassagesRead:
         """Return every sentence of the nearest passages, as the reader is surest of it, with what it makes of them."""
         words = sorted(set(terms(question)))
-        weights = self._rarity(words)
+        weights = self.rarity(words)
         top = max((reading.hit.score for reading in readings), default=0.0) or 1.0
         nearest = self._nearest(readings)
         pages = [Page(_page(reading), len(_head(reading))) for reading in nearest]
-        sizes = self._reader.sizes(question, pages)
-        fitting = _fitting(sizes, tokens=int(_PASSAGES_SHARE * self._budget.tokens))
+        sizes = self.reader.sizes(question, pages)
+        fitting = _fitting(sizes, tokens=int(_PASSAGES_SHARE * self.budget.tokens))
         surest: dict[tuple[str, Span], Candidate] = {}
-        for reading, read in zip(nearest[:fitting], self._reader.read(question, pages[:fitting]), strict=True):
+        for reading, read in zip(nearest[:fitting], self.reader.read(question, pages[:fitting]), strict=True):
             shift = reading.hit.passage.start - len(_head(reading))
             for span, text in reading.sentences():
                 found = read.best_within(span.start - shift, span.end - shift)
@@ -264,28 +284,29 @@ class ReaderJudge:
 
     def _nearest(self, readings: Sequence[Reading]) -> list[Reading]:
         """Return the passages that are worth reading, nearest first."""
-        ranked = sorted(readings, key=lambda reading: reading.hit.rank)[: self._budget.passages]
-        least = self._budget.share * max((reading.hit.score for reading in ranked), default=0.0)
+        ranked = sorted(readings, key=lambda reading: reading.hit.rank)[: self.budget.passages]
+        least = self.budget.share * max((reading.hit.score for reading in ranked), default=0.0)
         return [reading for place, reading in enumerate(ranked) if place == 0 or reading.hit.score >= least]
 
-    def shortlist(self, question: str, read: PassagesRead, *, model: Logistic) -> list[Candidate]:
+    def shortlist(self, question: str, read: PassagesRead) -> list[Candidate]:
         """Return the candidates that are read again, best first: as many as the budget has left tokens for."""
+        model = self._models.shortlist
         ranked = sorted(read.candidates, key=lambda candidate: -model.log_odds(astuple(candidate.features)))
-        best = ranked[: self._budget.sentences]
+        best = ranked[: self.budget.sentences]
         # Whichever comes out best is read in its context too, so there has to be room for the longest.
         in_context = np.maximum.accumulate(self._sizes(question, [candidate.page_in_context() for candidate in best]))
         alone = np.cumsum(self._sizes(question, [candidate.page() for candidate in best]))
-        affordable = int((read.tokens + alone + in_context <= self._budget.tokens).sum())
+        affordable = int((read.tokens + alone + in_context <= self.budget.tokens).sum())
         return best[: max(affordable, 1)]
 
     def _sizes(self, question: str, pages: Sequence[Page]) -> NDArray[np.int64]:
-        return np.array(self._reader.sizes(question, pages), dtype=np.int64)
+        return np.array(self.reader.sizes(question, pages), dtype=np.int64)
 
     def read_alone(self, question: str, candidates: Sequence[Candidate]) -> list[tuple[Candidate, SentenceFeatures]]:
         """Return candidates with what reading each sentence by itself adds: a neighbour cannot answer in its place."""
-        read = self._reader.read(question, [candidate.page() for candidate in candidates])
+        read = self.reader.read(question, [candidate.page() for candidate in candidates])
         words = sorted(set(terms(question)))
-        weights, asked = self._rarity(words), analyse(question)
+        weights, asked = self.rarity(words), analyse(question)
         return [
             (
                 candidate,
@@ -306,10 +327,11 @@ class ReaderJudge:
         odds *= _REASON_ODDS if gives_reason(question, candidate.text) else 1.0
         return odds / (1 + odds)
 
-    def decision(self, question: str, candidate: Candidate, features: SentenceFeatures) -> DecisionFeatures:
+    def decision(self, question: str, best: Weighed) -> DecisionFeatures:
         """Return what tells an answer from a near miss."""
+        candidate, features = best.candidate, best.features
         page = candidate.page_in_context()
-        (in_context,) = self._reader.read(question, [page])
+        (in_context,) = self.reader.read(question, [page])
         return DecisionFeatures(
             answerable=candidate.answerable,
             alone=features.alone,
