@@ -56,6 +56,7 @@ _VARIABLES = {
 _COLOURS = {name: colour for colour, name in _VARIABLES.items()}
 _STAGES = {"total": "accent", "answer": "second", "retrieve": "third", "deep search": "muted"}
 _ROW, _SMALL, _WIDTH = 19, 11, 400
+_MOST_DURATIONS = 6  # labels that stand apart on the axis of times
 MOST_COLUMNS, _MOST_GROUPS, _LABEL_CHARACTERS, _TITLE_CHARACTERS = 200, 12, 22, 120
 _STYLE = {
     "svg.fonttype": "none",
@@ -222,8 +223,7 @@ class Drawing:
             axes.set_xscale("log")
             axes.set(xlim=(shortest / 1.15, longest * 1.15), ylim=(0, 1.03), ylabel="share of questions", xlabel="time")
             axes.minorticks_off()
-            ticks = [tick for power in range(-2, 8) for tick in (10.0**power, 3 * 10.0**power)]
-            shown = [tick for tick in ticks if shortest / 1.15 <= tick <= longest * 1.15]
+            shown = _durations(shortest / 1.15, longest * 1.15)
             axes.set_xticks(shown, [_duration(tick) for tick in shown])
             return self._svg(figure, name, "Share of questions done within a time, by stage")
 
@@ -338,6 +338,17 @@ def _plain(text: str) -> str:
     """Return a text of the user's as a label: on one line, nothing invisible, not too long."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= _LABEL_CHARACTERS else line[: _LABEL_CHARACTERS - 1] + "…"
+
+
+def _durations(shortest: float, longest: float) -> list[float]:
+    """Return round milliseconds to label, as many as fit: by powers of ten, with threes between if those are few."""
+    steps: list[tuple[int, ...]] = [(1, 3), (1,)]
+    for step in steps:
+        ticks = [tick for power in range(-2, 8) for tick in (by * 10.0**power for by in step)]
+        shown = [tick for tick in ticks if shortest <= tick <= longest]
+        if len(shown) <= _MOST_DURATIONS:
+            break
+    return shown
 
 
 def _duration(ms: float) -> str:

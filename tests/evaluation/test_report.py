@@ -222,6 +222,18 @@ def test_any_name_can_be_a_label(name):
 # In a browser
 
 
+@pytest.mark.parametrize(
+    ("shortest", "longest", "labels"),
+    [
+        (20, 400, ["30 ms", "100 ms", "300 ms"]),
+        (3, 60_000, ["10 ms", "100 ms", "1 s", "10 s"]),
+        (0.2, 9, ["0.3 ms", "1 ms", "3 ms"]),
+    ],
+)
+def test_times_are_labelled_as_closely_as_labels_fit(shortest, longest, labels):
+    assert [charts._duration(tick) for tick in charts._durations(shortest, longest)] == labels
+
+
 class Browser:
     """Headless Chromium at the other end of two pipes, spoken to by the DevTools protocol."""
 
