@@ -60,8 +60,10 @@ _BATCH_PASSAGES = 128  # what a kill can cost, at most: some two seconds of work
 _USUAL_MEMORY_BYTES = 512 * 2**20
 # Two SQLite files are open at a time; each may keep this part of the memory as its cache, and sort in as much.
 _CACHES = 16
-# What else takes memory while words are counted (libraries, what was freed but not given back) fits beside this part.
+# What else takes memory while words are counted (the caches, what was freed but not given back) fits beside this part.
 _WORDS = 3
+# Of the memory, libraries and what Python keeps for itself take this much, whatever is built.
+_FIXED_BYTES = 48 * 2**20
 
 
 class PassageEncoder(Protocol):
@@ -192,6 +194,7 @@ def build_index(
         IndexBroken: the current generation was built with other settings, and `rebuild` was not asked for.
         RagError: another build is at work, the disk is full, or the folder cannot be written.
     """
+    memory_bytes = max(memory_bytes - _FIXED_BYTES, memory_bytes // 4)
     with writing(index):
         previous = None if rebuild and not add else _previous(index)
         reused = None if rebuild else previous

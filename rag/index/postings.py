@@ -14,6 +14,7 @@ doi:10.1002/asi.10268). The scores are those of bm25s to the last bit, which a t
 from __future__ import annotations
 
 import heapq
+import itertools
 import json
 import math
 import shutil
@@ -34,7 +35,7 @@ from rag.index.arrays import ArrayWriter, open_array, save_array
 # What a word takes while it is counted (its number twice, its row, the key that is sorted), and what a new one does.
 _TOKEN_BYTES = 40
 _WORD_BYTES = 200
-_POSTING_BYTES = 64
+_POSTING_BYTES = 88
 
 
 def write_matrix(texts: Iterable[Sequence[str]], *, k1: float, b: float, folder: Path, memory_bytes: int) -> None:
@@ -105,9 +106,8 @@ def _count(texts: Iterable[Sequence[str]], folder: Path, *, memory_bytes: int) -
 
 
 def _numbering() -> defaultdict[str, int]:
-    known: defaultdict[str, int] = defaultdict()
-    known.default_factory = known.__len__
-    return known
+    # Not its own length: a dictionary that refers to itself is not freed when it is dropped.
+    return defaultdict(itertools.count().__next__)
 
 
 def _write_run(folder: Path, tokens: array[int], lengths: array[int], words: Sequence[str], *, first: int) -> _Run:
@@ -164,8 +164,9 @@ class _Columns:
         mean = float(lengths.mean()) if lengths.any() else 1.0
         self._bounds = k1 * ((1 - b) + b * lengths / mean)
         size = len(lengths)
-        rarity = [math.log(1 + (size - count + 0.5) / (count + 0.5)) for count in np.diff(starts).tolist()]
-        self._rarity = np.array(rarity, np.float32)  # bm25s rounds it here, too
+        counts = np.diff(starts).tolist()
+        rarity = (math.log(1 + (size - count + 0.5) / (count + 0.5)) for count in counts)
+        self._rarity = np.fromiter(rarity, np.float32, len(counts))  # bm25s rounds it here, too
 
     def write(self, folder: Path, *, most_postings: int) -> None:
         """Write passages and scores."""
@@ -178,14 +179,18 @@ class _Columns:
             while first < len(self._rarity):
                 fitting = int(np.searchsorted(self._starts, self._starts[first] + most_postings, side="right")) - 1
                 end = max(first + 1, fitting)
-                rows, values = self._columns(first, end)
-                rows_writer.write(rows)
-                values_writer.write(values)
+                # A column that is too long by itself is written run by run, as their passages follow each other.
+                pieces = [self._runs] if fitting > first else [[run] for run in self._runs]
+                for runs in pieces:
+                    rows, values = self._columns(runs, first, end)
+                    rows_writer.write(rows)
+                    values_writer.write(values)
                 first = end
 
-    def _columns(self, first: int, end: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        parts = [part for run in self._runs if len((part := _part(run, first, end))[0])]
-        words, rows, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
+    def _columns(self, runs: Sequence[_Run], first: int, end: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        words, rows, counts = (
+            np.concatenate(column) for column in zip(*(_part(run, first, end) for run in runs), strict=True)
+        )
         # Runs hold ascending passages one after the other, so a stable sort by words is one by passages, too.
         order = np.argsort(words, kind="stable")
         words, rows, counts = words[order], rows[order], counts[order]

@@ -1,3 +1,4 @@
+import gc
 import math
 import re
 import tempfile
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from rag.index import postings
 from rag.index.lexical import LexicalIndex, terms
 
 
@@ -97,6 +99,26 @@ def test_the_memory_for_counting_does_not_grow_with_the_passages(tmp_path):
 
     # What is counted takes 40 bytes a word, and a passage here has 40 words.
     assert peak(2400) - peak(600) < 1800 * 40 * 40 / 8
+
+
+def test_words_that_were_counted_are_let_go_at_once(tmp_path):
+    def peak(passages):
+        texts = ([f"w{row}x{place}" for place in range(40)] for row in range(passages))
+        folder = tmp_path / str(passages)
+        folder.mkdir()
+        tracemalloc.start()
+        postings._count(texts, folder, memory_bytes=100_000)
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return used
+
+    # All words are different here, and one takes some 200 bytes while it is counted. Whoever waits for the collector
+    # of cycles to free them waits for long.
+    gc.disable()
+    try:
+        assert peak(300) - peak(100) < 200 * 40 * 20
+    finally:
+        gc.enable()
 
 
 ZIPF = 1 / np.arange(1, 41)
