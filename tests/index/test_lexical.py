@@ -159,6 +159,26 @@ def test_a_search_does_not_add_up_the_columns_of_common_words(monkeypatch):
     assert len(added) == 3
 
 
+def test_a_search_looks_into_a_common_column_only_for_passages_that_it_could_lift_among_the_best(monkeypatch):
+    # "rare" stands once in one passage, twice in another, up to 150 times; "common" in nine of ten of 3000.
+    times = {20 * (61 * number % 150): number + 1 for number in range(150)}
+    texts = [["rare"] * times.get(row, 0) + ["common"] * (row % 10 > 0) for row in range(3000)]
+    index = index_of(*[text + ["filling"] * (160 - len(text)) for text in texts])
+    looked_up = []
+    values_at = LexicalIndex._values_at
+
+    def counted(self, number, rows):
+        looked_up.append(len(rows))
+        return values_at(self, number, rows)
+
+    monkeypatch.setattr(LexicalIndex, "_values_at", counted)
+    found, _ = index.search(["rare", "common"], k=10)
+    rare = index.scores(["rare"])
+    most = math.log(1 + (3000 - 2700 + 0.5) / (2700 + 0.5))  # what "common" adds if it stands there endlessly often
+    assert looked_up[0] == (rare >= np.sort(rare)[-10] - most).sum()
+    assert len(found) < looked_up[0] < 150
+
+
 @given(st.lists(WORDS, min_size=1, max_size=12), WORDS, st.integers(1, 12))
 def test_few_passages_are_searched_as_rightly_as_many(texts, words, k):
     index = index_of(*texts)

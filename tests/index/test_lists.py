@@ -39,6 +39,7 @@ def _quick(monkeypatch):
     # Small enough that a few thousand rows show what a million do.
     monkeypatch.setattr(vectors, "_EXACT_ROWS", 50)
     monkeypatch.setattr(vectors, "_WHOLE_ROWS", 40)
+    monkeypatch.setattr(vectors, "_COPIED_ROWS", 64)
     monkeypatch.setattr(lists, "_measure", lambda *arguments: (measure(*arguments)[0], 0.0))
 
 
