@@ -186,11 +186,13 @@ def graph(file: Path, questions: Path) -> dict:
 def table(results: list[dict], graphs: list[dict], *, memory_mb: int) -> str:
     """Return VECTORS.md."""
     sizes = " ".join(str(result["size"]) for result in results)
-    hnsw = "".join(f" {graph['size']}" for graph in graphs)
+    command = f"python -m benchmarks.vectors --memory-mb {memory_mb} --sizes {sizes}"
+    if graphs:
+        command += " --hnsw " + " ".join(str(graph["size"]) for graph in graphs)
     lines = [
         "# How vectors are searched, by their number",
         "",
-        f"Measured by `python -m benchmarks.vectors --memory-mb {memory_mb} --sizes {sizes}{hnsw and ' --hnsw'}{hnsw}`,",
+        f"Measured by `{command}`,",
         f"{time.strftime('%Y-%m-%d')}, on two cores that other work shared: the clock's times say what it takes at",
         "most, the processor's what it takes. Vectors alone: no words, no texts. They are made of real ones as in",
         "SIZE.md; the questions' vectors are real, and ten nearest are asked for. Every second question was for",
