@@ -48,6 +48,12 @@ class Candidate:
     rank: int | None = None
     dropped: str | None = None
 
+    def placed(self, rank: int) -> Candidate:
+        """Return it with its rank; `replace` would take three times as long."""
+        return Candidate(
+            self.row, self.dense, self.dense_rank, self.lexical, self.lexical_rank, self.fused, rank, self.dropped
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
@@ -87,7 +93,7 @@ def retrieve(
             weighed.append((replace(candidate, dropped=f"near-duplicate of {copied}"), passage))
             continue
         texts[passage.id] = text
-        kept.append((replace(candidate, rank=len(kept) + 1), passage))
+        kept.append((candidate.placed(len(kept) + 1), passage))
         weighed.append(kept[-1])
         if len(kept) == settings.k and not explain:
             break
@@ -132,35 +138,66 @@ class Shown:
     def __init__(self, *, similarity: float, copies: Mapping[str, str]) -> None:
         self._similarity = similarity
         self._copies = copies
-        self._shown: list[tuple[Passage, str, frozenset[tuple[str, ...]]]] = []
+        self._shown: list[_Seen] = []
         self._shingles: set[tuple[str, ...]] = set()
 
     def copied(self, passage: Passage, text: str) -> str | None:
         """Return the id of the passage that this one copies, the first of them; if there is none, it is shown."""
-        own = shingles(text)
-        # Most texts share next to nothing, so each is held against the few shingles that any of them has.
-        known = own & self._shingles
-        for other, other_text, others in self._shown:
-            common = len(known & others)
-            if self._alike(text, len(own), other_text, len(others), common=common) or (
-                self._same_report(passage, other)
-                and common >= self._similarity * len(own)
-                and set(numbers(text)) <= set(numbers(other_text))
-            ):
-                return other.id
-        self._shingles |= own
-        self._shown.append((passage, text, own))
+        seen = _Seen(passage, text, numbers(text))
+        # The numbers are soon told apart; shingles are made only of texts that have the same.
+        others = [other for other in self._shown if self._may_be_copies(seen, other)]
+        if others:
+            for one in (seen, *others):
+                one.cut()
+            for other in others:
+                self._shingles |= other.shingles
+            # Most texts share next to nothing, so each is held against the few shingles that any of them has.
+            known = seen.shingles & self._shingles
+            for other in others:
+                if self._is_copy(seen, other, common=len(known & other.shingles)):
+                    return other.passage.id
+        self._shown.append(seen)
         return None
 
-    def _alike(self, one: str, size: int, other: str, other_size: int, *, common: int) -> bool:
-        if common < self._similarity * (size + other_size - common) or not one or not other:
-            return False
-        return numbers(one) == numbers(other)
+    def _may_be_copies(self, one: _Seen, other: _Seen) -> bool:
+        return one.numbers == other.numbers or self._same_report(one.passage, other.passage)
+
+    def _is_copy(self, one: _Seen, other: _Seen, *, common: int) -> bool:
+        size = len(one.shingles)
+        if (
+            common >= self._similarity * (size + len(other.shingles) - common)
+            and one.numbers == other.numbers
+            and one.text
+            and other.text
+        ):
+            return True
+        return (
+            common >= self._similarity * size
+            and self._same_report(one.passage, other.passage)
+            and set(one.numbers) <= set(other.numbers)
+        )
 
     def _same_report(self, one: Passage, other: Passage) -> bool:
         if not self._copies or one.article == other.article:
             return False
         return self._copies.get(one.article, one.article) == self._copies.get(other.article, other.article)
+
+
+class _Seen:
+    """A passage with its text and its numbers, and with its shingles once these are needed."""
+
+    __slots__ = ("numbers", "passage", "shingles", "text")
+
+    def __init__(self, passage: Passage, text: str, found: list[str]) -> None:
+        self.passage = passage
+        self.text = text
+        self.numbers = found
+        self.shingles: frozenset[tuple[str, ...]] = frozenset()
+
+    def cut(self) -> None:
+        """Make the shingles, unless they are made; no text is without any."""
+        if not self.shingles:
+            self.shingles = shingles(self.text)
 
 
 def _rank(
@@ -201,8 +238,8 @@ def _with_passages(
 ) -> Iterator[tuple[Candidate, Passage, str]]:
     """Yield candidates with their passages and texts, which are read a few at a time."""
     while batch := list(itertools.islice(candidates, at_once)):
-        passages = index.store.passages([candidate.row for candidate in batch])
-        yield from zip(batch, passages, index.store.passage_texts(passages), strict=True)
+        passages, texts = index.store.passages_with_texts([candidate.row for candidate in batch])
+        yield from zip(batch, passages, texts, strict=True)
 
 
 def _unit_range(scores: NDArray[np.float32]) -> NDArray[np.float64]:

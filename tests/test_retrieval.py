@@ -212,8 +212,10 @@ def test_hits_are_to_the_bit_those_of_reading_every_candidate(news, shared_encod
 
 def test_passages_below_the_last_hit_are_not_read(news, shared_encoder, monkeypatch):
     read = []
-    passages = type(news.store).passages
-    monkeypatch.setattr(type(news.store), "passages", lambda self, rows: read.extend(rows) or passages(self, rows))
+    plain = type(news.store).passages_with_texts
+    monkeypatch.setattr(
+        type(news.store), "passages_with_texts", lambda self, rows: read.extend(rows) or plain(self, rows)
+    )
     settings = dataclasses.replace(SETTINGS, candidates=100)
     short = ranked(news, shared_encoder, "fish trade", settings=settings)
     assert len(short.hits) == 3

@@ -116,6 +116,7 @@ class LexicalIndex:
         self._starts = starts
         self._rows = rows
         self._values = values
+        self._found: tuple[tuple[str, ...], list[int | None]] = ((), [])
 
     @classmethod
     def build(
@@ -229,8 +230,12 @@ class LexicalIndex:
         return rarity / float(np.log1p((self._size + 0.5) / 0.5))
 
     def _numbers(self, words: Sequence[str]) -> list[int | None]:
-        found = {word: self._vocabulary.find(word) for word in set(words)}
-        return [found[word] for word in words]
+        asked, numbers = self._found
+        if asked != tuple(words):  # a question's words are looked up several times on its way
+            found = {word: self._vocabulary.find(word) for word in set(words)}
+            numbers = [found[word] for word in words]
+            self._found = tuple(words), numbers
+        return numbers
 
     def _known(self, words: Sequence[str]) -> list[int]:
         return [number for number in self._numbers(words) if number is not None]
@@ -253,15 +258,17 @@ def _low_bar(sums: NDArray[np.float32], *, k: int) -> float:
     """Return a number that at least k of the sums reach, as great as can be told quickly; 0 if there are none."""
     width = max(1, len(sums) // (_STRETCHES * k))
     highest = sums[: len(sums) // width * width].reshape(-1, width).max(axis=1)
-    return float(np.partition(highest, -k)[-k]) if len(highest) >= k else 0.0
+    # numpy parts an array of many zeros in several times what sorting so few numbers takes.
+    return float(np.sort(highest)[-k]) if len(highest) >= k else 0.0
 
 
 class Vocabulary:
     """Sorted words on disk, each found by halving: opening reads none of them."""
 
     def __init__(self, letters: NDArray[np.uint8], offsets: NDArray[np.int64]) -> None:
-        self._letters = letters
-        self._offsets = offsets
+        # Views of memory: taking an item of an array makes an object of numpy's first.
+        self._letters = letters.data
+        self._offsets = offsets.data
 
     @classmethod
     def load(cls, folder: Path) -> Vocabulary:

@@ -6,8 +6,9 @@
         passages.json or questions.json     how near it comes, and what a text takes in either
 
 For passages a call has one scale for all that is multiplied: the quickest way, with vectors near the whole ones (cosine
-about .994). A question's vector meets all passages, so there each 32 numbers have a scale of their own (.9998). Either
-is used only where the measurement here says that it is near enough, and that this processor is quicker for it.
+about .994). A question's vector meets all passages, so there each 32 numbers have a scale of their own (.9998), and as
+questions come one by one, nothing is padded, and a layer's attention is one node that needs no mask. Either is used
+only where the measurement here says that it is near enough, and that this processor is quicker for it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 # Raised whenever a change gives other vectors: it stands in an index's fingerprint.
 VERSION: Final = 1
-QUESTIONS_VERSION: Final = 1
+QUESTIONS_VERSION: Final = 2
 _LEAST_GAIN: Final = 1.2  # less is not worth vectors that are not exact
 _TIMED_PASSAGE: Final = " ".join(["bridge river steel tower"] * 20)
 _ROUNDS: Final = 9
@@ -166,7 +167,8 @@ def write_eight_bits(source: Path, target: Path, *, kind: Kind = PASSAGES) -> No
     whole, quick = (Encoder(one, name=source.name, revision="", threads=1) for one in (exported, made.of(exported)))
     texts = list(kind.compared)
     made = replace(
-        made, cosine=float(np.sum(whole.encode_passages(texts) * quick.encode_passages(texts), axis=1).min())
+        made,
+        cosine=float(np.sum(whole.encode_passages(texts) * quick.encode_passages(texts, batch_tokens=1), axis=1).min()),
     )
     took: dict[str, list[float]] = {"float32": [], "int8": []}
     for _ in range(_ROUNDS):  # in turns, as the machine may do other things besides

@@ -154,6 +154,11 @@ class Encoder:
         Raises:
             ModelBroken: the model gave a vector without length, or one that is not finite.
         """
+        if len(texts) == 1 and not isinstance(texts, str):
+            # Sorting one text into batches and threads takes longer than its tokens do.
+            tokens = self._tokens([_encodable(self.query_prompt + texts[0])])
+            session = self._session if self._questions is None else self._question_session
+            return self._run(session, tokens, 0, [0])
         batches = self._batches(texts, prompt=self.query_prompt, batch_tokens=DEFAULT_BATCH_TOKENS, asked=True)
         return self._gathered(len(texts), batches, progress=None)
 
@@ -209,8 +214,10 @@ class Encoder:
         for first in range(0, len(texts), WINDOW_TEXTS):
             window = texts[first : first + WINDOW_TEXTS]
             tokens = self._tokens([_encodable(prompt + text) for text in window])
-            # In eight bits, what shares a batch would change a vector by more than rounding, so each text is by itself.
-            most = batch_tokens if self._eight_bits is None else 1
+            # In eight bits, what shares a batch would change a vector by more than rounding, so each text is by itself;
+            # the graph for questions knows no padding.
+            alone = self._eight_bits is not None or (asked and self._questions is not None)
+            most = 1 if alone else batch_tokens
             batches = list(batches_by_length([len(ids) for ids, _ in tokens], batch_tokens=most))
             for batch, rows in zip(batches, self._run_all(tokens, batches, first, asked=asked), strict=True):
                 yield [first + place for place in batch], rows

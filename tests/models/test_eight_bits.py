@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rag.errors import ModelBroken
-from rag.models import eight_bits
+from rag.models import attention, eight_bits, runtime
 from rag.models.eight_bits import QUESTIONS, ensure_eight_bits, graph_for_questions
 from rag.models.encoder import Encoder, load_encoder, same_questions
 
@@ -98,6 +98,54 @@ def test_what_attention_adds_up_stays_whole(for_questions):
     in_blocks = [node for node in graph.node if node.op_type == "MatMulNBits"]
     assert whole == [[32, 32]] * LAYERS  # a layer's values
     assert len(in_blocks) == 5 * LAYERS  # its queries, keys, output, and the two products after it
+
+
+def test_a_layers_attention_is_one_node_and_makes_the_same(encoder, for_questions, tmp_path, monkeypatch):
+    import onnx
+
+    def kinds(file):
+        nodes = onnx.load(str(file), load_external_data=False).graph.node
+        return [node.op_type for node in nodes]
+
+    joined = for_questions.folder / "model.onnx"
+    assert (kinds(joined).count("MultiHeadAttention"), kinds(joined).count("Softmax")) == (LAYERS, 0)
+    monkeypatch.setattr(attention, "join_attention", lambda _: False)
+    plain = tmp_path / "model.onnx"
+    runtime.save_in_blocks(encoder._exported.model, plain)
+    assert (kinds(plain).count("MultiHeadAttention"), kinds(plain).count("Softmax")) == (0, LAYERS)
+    ours = dataclasses.replace(encoder._exported, graph=plain, packed=True)
+    apart = Encoder(encoder._exported, name="apart", revision="r", questions=ours).encode_queries(TEXTS)
+    together = Encoder(
+        encoder._exported, name="joined", revision="r", questions=for_questions.of(encoder._exported)
+    ).encode_queries(TEXTS)
+    assert np.allclose(apart, together, atol=1e-5)
+
+
+def test_attention_that_hides_more_than_padding_is_not_joined(encoder, tmp_path):
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(str(encoder._exported.model))
+    softmax = next(node for node in model.graph.node if node.op_type == "Softmax")
+    masked = next(node for node in model.graph.node if softmax.input[0] in node.output)
+    # A bias by position, which is added as a mask is.
+    bias = np.linspace(0, 3, 16, dtype=np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(bias, "bias"))
+    mask = next(place for place, name in enumerate(masked.input) if "Mul" not in name and "MatMul" not in name)
+    masked.input[mask] = "bias"
+    source, target = tmp_path / "source.onnx", tmp_path / "model.onnx"
+    onnx.save(model, str(source))
+    runtime.save_in_blocks(source, target)
+    nodes = onnx.load(str(target), load_external_data=False).graph.node
+    assert "MultiHeadAttention" not in [node.op_type for node in nodes]
+
+
+@pytest.mark.usefixtures("any_size")
+def test_questions_asked_together_have_the_bits_of_each_by_itself(encoder, for_questions):
+    measured(for_questions, gain=2.0, cosine=0.9995)
+    asked = asking(encoder)
+    assert asked._questions is not None
+    assert np.array_equal(asked.encode_queries(TEXTS), np.concatenate([asked.encode_queries([t]) for t in TEXTS]))
 
 
 @pytest.mark.usefixtures("any_size")
