@@ -74,11 +74,12 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage with its score and rank (from 1) for one question."""
+    """A passage with its score and rank (from 1) for one question, and the cosine of their vectors, where known."""
 
     passage: Passage
     score: float
     rank: int
+    similarity: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

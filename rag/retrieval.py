@@ -97,7 +97,9 @@ def retrieve(
         weighed.append(kept[-1])
         if len(kept) == settings.k and not explain:
             break
-    hits = tuple(Hit(passage, candidate.fused, rank) for rank, (candidate, passage) in enumerate(kept, start=1))
+    hits = tuple(
+        Hit(passage, candidate.fused, rank, candidate.dense) for rank, (candidate, passage) in enumerate(kept, start=1)
+    )
     return Ranking(hits, texts, tuple(line[0] for line in weighed), tuple(line[1] for line in weighed))
 
 

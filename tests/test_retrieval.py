@@ -76,6 +76,13 @@ def test_hits_are_ranked_from_one_by_falling_score(index, word_encoder):
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 
 
+def test_a_hit_tells_the_cosine_of_question_and_passage(index, word_encoder):
+    ranking = ranked(index, word_encoder, "trade between China and Japan", explain=True)
+    cosines = {candidate.rank: candidate.dense for candidate in ranking.candidates if candidate.rank}
+    assert [hit.similarity for hit in ranking.hits] == [cosines[hit.rank] for hit in ranking.hits]
+    assert ranking.hits[0].similarity > ranking.hits[-1].similarity
+
+
 def test_a_copy_is_shown_once_and_said_to_be_dropped(index, word_encoder):
     ranking = ranked(index, word_encoder, "China banned seafood in August")
     assert {"ban.md", "copy.md"} - set(articles(ranking)) == {"copy.md"}

@@ -17,12 +17,13 @@ import random
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 from rag.answering import Finding, ReaderJudge, Reading
@@ -31,6 +32,7 @@ from rag.answering.reading import Candidate, DecisionFeatures, PassageFeatures, 
 from rag.config import Config, load_config
 from rag.models.reader import Page, PassageReading
 from rag.pipeline import Engine, Reporting, index_articles
+from training import reliability
 from training.examples import pick_share
 from training.measures import bootstrap_mean
 from training.news import FOLDER as NEWS
@@ -45,6 +47,11 @@ MOST_PASSAGES = 60
 # The two sets differ in size, and the smaller is the nearer to what people ask.
 WEIGHT_OF_A_SET = 200.0
 LIKEST = ("news", "seeds_dev")
+FOLDS = 5
+FAR = "_far"
+SECTION = "## Confidence"
+FOLLOWING = "## Limits"
+SIGNS = {"answerable": 1, "alone": 1, "in_context": 1, "unmatched": -1, "unmatched_near": -1, "distant": -1}
 STAGES: Mapping[str, type] = {
     "shortlist": PassageFeatures,
     "sentence": SentenceFeatures,
@@ -104,6 +111,10 @@ class QuestionSet:
 
     found: tuple[Found, ...]
     judge: ReaderJudge
+
+    def where(self, wanted: Callable[[Found], bool]) -> QuestionSet:
+        """Return the questions that are wanted, with the same judge."""
+        return QuestionSet(tuple(one for one in self.found if wanted(one)), self.judge)
 
     def judged_by(self, calibration: Path) -> ReaderJudge:
         """Return the judge with other weights."""
@@ -231,13 +242,51 @@ class Labelled:
 
 
 def fit_sentences(sets: Sequence[Sequence[Labelled]]) -> Logistic:
-    """Fit the score of a sentence on the questions whose gold is among the candidates; each set weighs the same."""
-    usable = [[one for one in rows if any(one.right)] for rows in sets]
-    return fit(
-        np.array([row for rows in usable for one in rows for row in one.features]),
-        np.array([right for rows in usable for one in rows for right in one.right]),
-        np.array([WEIGHT_OF_A_SET / len(rows) for rows in usable for one in rows for _ in one.right]),
-    )
+    """Fit the score of a sentence on the questions whose gold is among the candidates; each set weighs the same.
+
+    What counts is the order of a question's own sentences, so the weights are those under which its right ones get the
+    most of a softmax over all (a conditional logit: McFadden 1974). Which question has the easier sentences is left to
+    the scale and the bias, which make a probability of the sum.
+    """
+    usable = [one for rows in sets for one in rows if any(one.right)]
+    counts = [sum(any(one.right) for one in rows) for rows in sets]
+    weights = np.array([WEIGHT_OF_A_SET / count for count in counts for _ in range(count)])
+    features = np.array([row for one in usable for row in one.features])
+    right = np.array([right for one in usable for right in one.right])
+    sizes = np.array([len(one.right) for one in usable])
+    direction = fit_order(features, right, sizes, weights)
+    scaled = fit((features @ direction)[:, None], right, np.repeat(weights, sizes), strength=100.0)
+    return Logistic(tuple(float(scaled.weights[0] * weight) for weight in direction), scaled.bias)
+
+
+def fit_order(
+    features: NDArray[np.float64],
+    right: NDArray[np.bool_],
+    sizes: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    *,
+    strength: float = 0.1,
+) -> NDArray[np.float64]:
+    """Return weights (d,) of the features (n, d) that put the right rows of each question before its wrong ones.
+
+    The rows stand question by question, `sizes` of each, which counts by its one of `weights`.
+    """
+    spread = features.std(axis=0) + 1e-9
+    plain = (features - features.mean(axis=0)) / spread
+    starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+
+    def loss(direction: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        scores = plain @ direction
+        mass = np.exp(scores - np.maximum.reduceat(scores, starts)[owner])
+        whole, good = np.add.reduceat(mass, starts), np.add.reduceat(mass * right, starts)
+        slope = weights[owner] * (mass / whole[owner] - mass * right / good[owner])
+        value = strength * float(weights @ np.log(whole / good)) + 0.5 * float(direction @ direction)
+        return value, strength * (slope @ plain) + direction
+
+    found = minimize(loss, np.zeros(features.shape[1]), jac=True, method="L-BFGS-B")
+    result: NDArray[np.float64] = found.x / spread
+    return result
 
 
 def label_passages(questions: QuestionSet, *, calibration: Path) -> Iterator[Labelled]:
@@ -262,27 +311,69 @@ def label_sentences(questions: QuestionSet, *, calibration: Path) -> Iterator[La
         )
 
 
-def label_decisions(questions: QuestionSet, *, calibration: Path) -> Iterator[Labelled]:
-    """Yield for each question the sentence that comes out best; none where a rule decides without the weights."""
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What the decision is made from for a question that no rule decides, whether it has an answer, and is right."""
+
+    features: tuple[float, ...]
+    answerable: bool
+    right: bool
+
+
+def label_decisions(questions: QuestionSet, *, calibration: Path) -> Iterator[Decided]:
+    """Yield the best sentence of each question, where no rule decides without the weights."""
     judge = questions.judged_by(calibration)
     for one in questions.found:
         question = one.asked.question
         ranked = judge.rank(question, one.readings)
-        if not ranked or judge.rules_out(question, ranked[0]):
-            yield Labelled((), ())
-        else:
+        if ranked and not judge.rules_out(question, ranked[0]):
             features = astuple(judge.decision(question, ranked[0]))
-            yield Labelled((features,), (is_right(ranked[0].candidate, one.asked),))
+            yield Decided(features, one.asked.answerable, is_right(ranked[0].candidate, one.asked))
 
 
-def fit_decision(sets: Sequence[Sequence[Labelled]]) -> Logistic:
-    """Fit the confidence that the best sentence is right; each set weighs the same."""
-    decided = [[one for one in rows if one.right] for rows in sets]
-    return fit(
-        np.array([one.features[0] for rows in decided for one in rows]),
-        np.array([one.right[0] for rows in decided for one in rows]),
-        np.array([WEIGHT_OF_A_SET / len(rows) for rows in decided for _ in rows]),
-    )
+def fit_decision(sets: Sequence[Sequence[Decided]]) -> Logistic:
+    """Fit the confidence that the best sentence is right; each set weighs the same.
+
+    Its direction is fitted to what can be answered at all, each weight with the sign that it has by its meaning: what
+    wrote the near misses left traces, such as that they share more words with the articles than real questions do.
+    Then Platt's scaling makes it the probability of being right.
+    """
+    usable = [one for rows in sets for one in rows]
+    weights = np.array([WEIGHT_OF_A_SET / len(rows) for rows in sets for _ in rows])
+    features = np.array([one.features for one in usable])
+    answerable = np.array([one.answerable for one in usable])
+    signs = np.array([SIGNS[field.name] for field in fields(DecisionFeatures)])
+    direction = fit_signed(features, answerable, weights, signs=signs)
+    right = np.array([one.right for one in usable])
+    scaled = fit((features @ direction)[:, None], right, weights, strength=100.0)
+    return Logistic(tuple(float(scaled.weights[0] * weight) for weight in direction), scaled.bias)
+
+
+def fit_signed(
+    features: NDArray[np.float64],
+    labels: NDArray[np.bool_],
+    weights: NDArray[np.float64],
+    *,
+    signs: NDArray[np.int64],
+    strength: float = 0.1,
+) -> NDArray[np.float64]:
+    """Return logistic weights (d,) of the features (n, d), none of another sign than its one of `signs` (d,)."""
+    spread = features.std(axis=0) + 1e-9
+    plain = (features - features.mean(axis=0)) / spread
+
+    def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        direction, bias = parameters[:-1], parameters[-1]
+        odds = plain @ direction + bias
+        value = strength * float(weights @ (np.logaddexp(0.0, odds) - labels * odds)) + 0.5 * float(
+            direction @ direction
+        )
+        slope = strength * weights * (1 / (1 + np.exp(-odds)) - labels)
+        return value, np.concatenate((slope @ plain + direction, [slope.sum()]))
+
+    bounds = [(0.0, None) if sign > 0 else (None, 0.0) for sign in signs] + [(None, None)]
+    found = minimize(loss, np.zeros(len(bounds)), jac=True, method="L-BFGS-B", bounds=bounds)
+    result: NDArray[np.float64] = found.x[:-1] / spread
+    return result
 
 
 def answer_all(questions: QuestionSet, *, calibration: Path) -> Iterator[Outcome]:
@@ -325,11 +416,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--seeds", type=Path, default=Path("seeds"))
     parser.add_argument("--out", type=Path, default=Path("rag/answering/calibration.json"))
-    parser.add_argument("--each", type=int, default=200, help="questions with, and without, an answer")
+    parser.add_argument("--each", type=int, default=400, help="questions with, and without, an answer")
     parser.add_argument(
         "--most-declined", type=float, default=0.08, help="of the answerable questions of the last two sets"
     )
     parser.add_argument("--reader", default="shipped")
+    parser.add_argument("--card", type=Path, help="model card that tells how true the confidences are")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
@@ -338,25 +430,30 @@ def main() -> None:
             questions = {
                 name: search_all(stack.enter_context(Engine(config)), asked) for name, (config, asked) in sets.items()
             }
-            described, outcomes = fit_all(questions, work=work, most_declined=options.most_declined)
-    figures = {name: report(name, found, bar=bar_of(described)) for name, found in outcomes.items()}
-    options.out.write_text(json.dumps({**described, "figures": figures}, indent=2) + "\n", encoding="utf-8")
+            fitted = {name: one for name, one in questions.items() if not name.endswith(FAR)}
+            described = fit_all(fitted, work=work)
+            file = work / "fitted.json"
+            file.write_text(json.dumps(described), encoding="utf-8")
+            outcomes = cross_fitted(fitted, work=work)
+            outcomes |= {
+                name: list(answer_all(one, calibration=file)) for name, one in questions.items() if name.endswith(FAR)
+            }
+    likest = [outcome for name in LIKEST for outcome in outcomes[name]]
+    bar = round(choose_threshold(likest, most_declined=options.most_declined), 4)
+    figures = {name: report(name, found, bar=bar) for name, found in outcomes.items()}
+    whole = {**described, "min_confidence": bar, "figures": figures}
+    options.out.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+    if options.card:
+        write_reliability(options.card, outcomes)
 
 
-def bar_of(described: Mapping[str, object]) -> float:
-    """Return the confidence below which a described calibration declines."""
-    return float(str(described["min_confidence"]))
-
-
-def fit_all(
-    questions: Mapping[str, QuestionSet], *, work: Path, most_declined: float
-) -> tuple[dict[str, object], dict[str, list[Outcome]]]:
-    """Return the calibration as its file describes it, and what each question comes to under it.
+def fit_all(questions: Mapping[str, QuestionSet], *, work: Path) -> dict[str, object]:
+    """Return the models as the calibration file describes them.
 
     Each stage is fitted to what the answerer does with the weights of the stages before.
     """
     file = work / "calibration.json"
-    described: dict[str, object] = {
+    described = {
         name: described_model(Logistic((0.0,) * len(fields(record)), 0.0), record) for name, record in STAGES.items()
     }
 
@@ -364,17 +461,69 @@ def fit_all(
         described[name] = described_model(model, STAGES[name])
         file.write_text(json.dumps(described), encoding="utf-8")
 
-    keep("shortlist", Logistic((0.0,) * len(fields(PassageFeatures)), 0.0))
-    of_all = [list(label_passages(one, calibration=file)) for one in questions.values()]
-    keep("shortlist", fit_sentences(of_all))
-    of_all = [list(label_sentences(one, calibration=file)) for one in questions.values()]
-    keep("sentence", fit_sentences(of_all))
-    of_all = [list(label_decisions(one, calibration=file)) for one in questions.values()]
-    keep("decision", fit_decision(of_all))
-    outcomes = {name: list(answer_all(one, calibration=file)) for name, one in questions.items()}
-    likest = [outcome for name in LIKEST for outcome in outcomes[name]]
-    described["min_confidence"] = round(choose_threshold(likest, most_declined=most_declined), 4)
-    return described, outcomes
+    file.write_text(json.dumps(described), encoding="utf-8")
+    keep("shortlist", fit_sentences([list(label_passages(one, calibration=file)) for one in questions.values()]))
+    keep("sentence", fit_sentences([list(label_sentences(one, calibration=file)) for one in questions.values()]))
+    keep("decision", fit_decision([list(label_decisions(one, calibration=file)) for one in questions.values()]))
+    return dict(described)
+
+
+def cross_fitted(questions: Mapping[str, QuestionSet], *, work: Path, folds: int = FOLDS) -> dict[str, list[Outcome]]:
+    """Return what each question comes to under weights that were fitted to the others, all stages of them."""
+    outcomes: dict[str, list[Outcome]] = {name: [] for name in questions}
+    for fold in range(folds):
+        others = {
+            name: one.where(lambda found, fold=fold: fold_of(found, folds=folds) != fold)
+            for name, one in questions.items()
+        }
+        file = work / f"fold-{fold}.json"
+        file.write_text(json.dumps(fit_all(others, work=work)), encoding="utf-8")
+        for name, one in questions.items():
+            held = one.where(lambda found, fold=fold: fold_of(found, folds=folds) == fold)
+            outcomes[name] += answer_all(held, calibration=file)
+    return outcomes
+
+
+def fold_of(found: Found, *, folds: int) -> int:
+    """Return the fold of a question: that of the article which answers it, else of the nearest."""
+    near = found.readings[0].article.id if found.readings else found.asked.question
+    owner = found.asked.gold[0][0] if found.asked.gold else near
+    return int(pick_share(owner) * folds)
+
+
+def write_reliability(card: Path, outcomes: Mapping[str, Sequence[Outcome]]) -> None:
+    """Write into a model card how true the confidences are and which calibration fits best, a diagram beside it."""
+    sets = {
+        name.replace("_", " "): (np.array([one.confidence for one in found]), np.array([one.right for one in found]))
+        for name, found in outcomes.items()
+        if not name.endswith(FAR)
+    }
+    reliability.draw(sets, card.with_name("reliability.svg"))
+    best = {name: reliability.best_of(reliability.compare(*found)) for name, found in sets.items()}
+    section = "\n".join(
+        [
+            SECTION,
+            "",
+            "Written by `python -m training.answerer`. How often the first sentence of an answer is right, against the",
+            "confidence in it; a question without an answer has none. Every confidence comes from weights that were",
+            f"fitted to other questions ({FOLDS} folds by article). What ships is Platt's scaling of a logistic model;",
+            "the rows `Platt` and `isotonic` put another one on top of it. Best by Brier score, where that is beyond",
+            f"chance: {'; '.join(f'{name} {method}' for name, method in best.items())}.",
+            "",
+            "![Share right against confidence](reliability.svg)",
+            "",
+            reliability.table(sets),
+            "",
+            "",
+        ]
+    )
+    before, _, after = card.read_text(encoding="utf-8").partition(SECTION)
+    if not after:
+        before, _, after = before.partition(FOLLOWING)
+        after = FOLLOWING + after
+    else:
+        after = FOLLOWING + after.partition(FOLLOWING)[2]
+    card.write_text(before + section + after, encoding="utf-8")
 
 
 def prepare_sets(work: Path, options: argparse.Namespace) -> dict[str, tuple[Config, list[Asked]]]:
@@ -397,8 +546,16 @@ def prepare_sets(work: Path, options: argparse.Namespace) -> dict[str, tuple[Con
     for name, folder in folders.items():
         config = configured(work, articles=folder, index=work / f"{name}-index", reader=options.reader)
         index_articles(config, [], reporting=Reporting(notify=print))
+        others = [asked for other, its in questions.items() if other not in {name, "seeds_dev"} for asked in its]
         sets[name] = (config, questions[name])
+        sets[f"{name}{FAR}"] = (config, from_elsewhere(others, wanted=options.each))
     return sets
+
+
+def from_elsewhere(questions: Sequence[Asked], *, wanted: int) -> list[Asked]:
+    """Return so many questions to be asked of articles about other things, which do not answer them."""
+    chosen = random.Random(SEED).sample(questions, min(wanted, len(questions)))
+    return [Asked(one.question, answerable=False, gold=()) for one in chosen]
 
 
 def described_model(model: Logistic, record: type) -> dict[str, object]:

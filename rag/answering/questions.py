@@ -46,7 +46,8 @@ _VIEWS = re.compile(
 )
 _EXPLANATION = re.compile(
     r"^\W*(?:why|how)\b(?!\s+(?:many|much|long|old|far|often|large|big|high|tall|deep|soon|fast|late|early|few|wide|"
-    r"strong|close|near|likely|quickly|recently|frequently)\b)"
+    r"strong|close|near|likely|quickly|recently|frequently|sharply|steeply|rapidly|heavily|badly|severely|strongly|"
+    r"deeply|widely|closely)\b)"
     r"|\b(?:explain|describe|reasons?|what (?:caused|drove|led|motivat\w+|explains|accounts for|(?:is|was) behind))\b"
     r"|为什么|為什麼|为何|為何|怎么(?!多)|怎樣|怎样|如何|原因|なぜ|どうして|どのように|理由",
     re.IGNORECASE,
@@ -57,7 +58,7 @@ _YES_NO = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(
-    r"\bhow (?:many|much|large|big|high|far|old|long|often|tall|deep)\b|\bby how\b"
+    r"\bhow (?:many|much|large|big|high|far|old|long|often|tall|deep|sharply|steeply)\b|\bby how\b"
     r"|\bwhat (?:\w+ ){0,2}(?:percentage|percent|proportion|share|number|amount|value|rate|total|figure|volume|"
     r"fraction|size|sum|price|cost|quantity)\b|多少|几(?:个|人|家|次|年|名)|幾|何(?:人|社|件|個|年|回|名|パーセント|％|%)|いくら|いくつ",
     re.IGNORECASE,

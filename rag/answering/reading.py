@@ -43,6 +43,8 @@ from rag.records import Span
 _REASON_ODDS = 3.0
 # Of the tokens, what passages may take; sentences have the rest.
 _PASSAGES_SHARE = 0.75
+# Three in four answers about news reach this cosine, and one in ten questions about something else.
+_ALIKE = 0.35
 CALIBRATION = Path(__file__).with_name("calibration.json")
 
 
@@ -84,11 +86,16 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class PassageFeatures:
-    """What is known of a sentence from reading its passage; `pointed` is how sure the reader points into it."""
+    """What is known of a sentence from reading its passage.
+
+    `pointed` is how sure the reader points into it, `passage` how near its passage is, `coverage` how much of the
+    question's words stands in it, and `answerable` the logit that its passage answers.
+    """
 
     pointed: float
     passage: float
     coverage: float
+    answerable: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +109,7 @@ class SentenceFeatures:
     pointed: float
     passage: float
     coverage: float
+    answerable: float
     covered: float
     wanted: float
     alone: float
@@ -113,8 +121,8 @@ class DecisionFeatures:
 
     `answerable`, `alone` and `in_context` are the logits that its passage answers, that it does by itself, and that it
     does behind the title and the sentence before it. `unmatched` and `unmatched_near` are the shares of the question's
-    names and numbers that its passage, and that context, do not hold; `covered` is how much of the question's words the
-    context holds; `wanted` tells whether the sentence holds the kind of thing that is asked for.
+    names and numbers that its passage, and that context, do not hold; `distant` is how much less alike the question and
+    the passage are than what belongs together mostly is.
     """
 
     answerable: float
@@ -122,22 +130,16 @@ class DecisionFeatures:
     in_context: float
     unmatched: float
     unmatched_near: float
-    covered: float
-    wanted: float
-    pointed: float
+    distant: float
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A sentence with its features, and the words in it that the reader points at.
-
-    `answerable` is the logit that its passage answers.
-    """
+    """A sentence with its features, and the words in it that the reader points at."""
 
     reading: Reading
     span: Span
     pointed: Span
-    answerable: float
     features: PassageFeatures
 
     @property
@@ -274,12 +276,15 @@ class ReaderJudge:
                 if found is None:
                     continue
                 features = PassageFeatures(
-                    pointed=found.score, passage=reading.hit.score / top, coverage=coverage(words, weights, text)
+                    pointed=found.score,
+                    passage=reading.hit.score / top,
+                    coverage=coverage(words, weights, text),
+                    answerable=read.answerable,
                 )
                 pointed = Span(found.start + shift, found.end + shift)
                 known = surest.get((reading.article.id, span))
-                if known is None or read.answerable + found.score > known.answerable + known.features.pointed:
-                    surest[reading.article.id, span] = Candidate(reading, span, pointed, read.answerable, features)
+                if known is None or _sureness(features) > _sureness(known.features):
+                    surest[reading.article.id, span] = Candidate(reading, span, pointed, features)
         return PassagesRead(tuple(surest.values()), sum(sizes[:fitting]))
 
     def _nearest(self, readings: Sequence[Reading]) -> list[Reading]:
@@ -290,8 +295,10 @@ class ReaderJudge:
 
     def shortlist(self, question: str, read: PassagesRead) -> list[Candidate]:
         """Return the candidates that are read again, best first: as many as the budget has left tokens for."""
-        model = self._models.shortlist
-        ranked = sorted(read.candidates, key=lambda candidate: -model.log_odds(astuple(candidate.features)))
+        ranked = sorted(
+            read.candidates,
+            key=lambda candidate: -_odds(self._models.shortlist, question, candidate, candidate.features),
+        )
         best = ranked[: self.budget.sentences]
         # Whichever comes out best is read in its context too, so there has to be room for the longest.
         in_context = np.maximum.accumulate(self._sizes(question, [candidate.page_in_context() for candidate in best]))
@@ -314,6 +321,7 @@ class ReaderJudge:
                     pointed=candidate.features.pointed,
                     passage=candidate.features.passage,
                     coverage=candidate.features.coverage,
+                    answerable=candidate.features.answerable,
                     covered=coverage(words, weights, candidate.page_in_context().text),
                     wanted=contains_wanted(asked, candidate.text, question),
                     alone=reading.answerable,
@@ -323,8 +331,7 @@ class ReaderJudge:
         ]
 
     def _score(self, question: str, candidate: Candidate, features: SentenceFeatures) -> float:
-        odds = math.exp(self._models.sentence.log_odds(astuple(features)))
-        odds *= _REASON_ODDS if gives_reason(question, candidate.text) else 1.0
+        odds = _odds(self._models.sentence, question, candidate, features)
         return odds / (1 + odds)
 
     def decision(self, question: str, best: Weighed) -> DecisionFeatures:
@@ -333,19 +340,31 @@ class ReaderJudge:
         page = candidate.page_in_context()
         (in_context,) = self.reader.read(question, [page])
         return DecisionFeatures(
-            answerable=candidate.answerable,
+            answerable=features.answerable,
             alone=features.alone,
             in_context=in_context.answerable,
             unmatched=unmatched_names(question, _page(candidate.reading)),
             unmatched_near=unmatched_names(question, page.text),
-            covered=features.covered,
-            wanted=features.wanted,
-            pointed=features.pointed,
+            distant=_distance(candidate.reading.hit.similarity),
         )
 
     @cached_property
     def _models(self) -> Calibration:
         return Calibration.read(self._calibration)
+
+
+def _odds(model: Logistic, question: str, candidate: Candidate, features: PassageFeatures | SentenceFeatures) -> float:
+    reason = _REASON_ODDS if gives_reason(question, candidate.text) else 1.0
+    return math.exp(model.log_odds(astuple(features))) * reason
+
+
+def _distance(similarity: float | None) -> float:
+    # Above the bar, a near miss is as alike as an answer; a question about something else altogether lies below it.
+    return 0.0 if similarity is None else max(0.0, _ALIKE - similarity)
+
+
+def _sureness(features: PassageFeatures) -> float:
+    return features.answerable + features.pointed
 
 
 def _shares_no_word(question: str, page: str) -> bool:

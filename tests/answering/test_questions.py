@@ -13,6 +13,8 @@ from rag.answering.questions import Kind, Wanted, analyse
         ("How long did the talks last?", Kind.FACT),
         ("When did they meet?", Kind.FACT),
         ("Who said so?", Kind.FACT),
+        ("How sharply did exports fall?", Kind.FACT),
+        ("How exactly did exports fall?", Kind.EXPLANATION),
         ("Why did China ban Japanese seafood?", Kind.EXPLANATION),
         ("How did Japan react to the ban?", Kind.EXPLANATION),
         ("What led to the ban?", Kind.EXPLANATION),
@@ -33,6 +35,7 @@ def test_the_kind_says_how_much_of_an_answer_is_needed(question, kind):
     [
         ("How many enterprises did Japan establish?", Wanted.NUMBER),
         ("What percentage of firms plan to expand?", Wanted.NUMBER),
+        ("How steeply did exports fall?", Wanted.NUMBER),
         ("有多少人?", Wanted.NUMBER),
         ("When did they meet?", Wanted.DATE),
         ("In which year was the treaty signed?", Wanted.DATE),

@@ -49,9 +49,9 @@ class PointingReader:
 @pytest.fixture
 def calibration(tmp_path):
     models = {
-        "shortlist": {"weights": [1.0, 0.1, 0.1], "bias": 0.0},
-        "sentence": {"weights": [1.0, 0.1, 0.1, 0.0, 0.0, 0.0], "bias": 0.0},
-        "decision": {"weights": [1.0, *[0.0] * 7], "bias": 0.0},
+        "shortlist": {"weights": [1.0, 0.1, 0.1, 0.0], "bias": 0.0},
+        "sentence": {"weights": [1.0, 0.1, 0.1, 0.0, 0.0, 0.0, 0.0], "bias": 0.0},
+        "decision": {"weights": [1.0, *[0.0] * 5], "bias": 0.0},
     }
     file = tmp_path / "calibration.json"
     file.write_text(json.dumps(models))
@@ -183,15 +183,15 @@ def test_a_sentence_that_leans_on_the_one_before_is_read_behind_it():
     article = Article(id="a", path="a.md", text=text, title="The ban")
     spans = (Span(0, 21), Span(22, len(text)))
     reading = Reading(Hit(Passage("a", 0, 0, len(text), spans), 1.0, 1), article)
-    features = PassageFeatures(pointed=0.0, passage=1.0, coverage=0.0)
-    leaning = Candidate(reading, spans[1], spans[1], 0.0, features).page()
+    features = PassageFeatures(pointed=0.0, passage=1.0, coverage=0.0, answerable=0.0)
+    leaning = Candidate(reading, spans[1], spans[1], features).page()
     assert leaning == Page(text, header_size=22)
-    assert Candidate(reading, spans[0], spans[0], 0.0, features).page() == Page("China banned seafood.")
+    assert Candidate(reading, spans[0], spans[0], features).page() == Page("China banned seafood.")
 
 
 def test_what_a_sentence_says_alone_can_turn_the_order(calibration, tmp_path):
     models = json.loads(calibration.read_text())
-    models["sentence"] = {"weights": [0.0, 0.0, 0.0, 0.0, 0.0, 1.0], "bias": 0.0}
+    models["sentence"] = {"weights": [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0], "bias": 0.0}
     (tmp_path / "alone.json").write_text(json.dumps(models))
 
     class Doubting(PointingReader):
@@ -203,6 +203,20 @@ def test_what_a_sentence_says_alone_can_turn_the_order(calibration, tmp_path):
             ]
 
     assert judged(Doubting("Geneva"), tmp_path / "alone.json").findings[0].text == "China banned seafood in August."
+
+
+@pytest.mark.parametrize(
+    ("question", "first"), [("Why did Japan protest?", "It followed"), ("Where did Japan protest?", "Japan")]
+)
+def test_a_sentence_that_names_a_reason_is_shortlisted_sooner(calibration, question, first):
+    text = "Japan protested in Geneva. It followed because of a ban."
+    article = Article(id="a", path="a.md", text=text, title="Envoys")
+    reading = Reading(Hit(Passage("a", 0, 0, len(text), (Span(0, 26), Span(27, len(text)))), 1.0, 1), article)
+    budget = Budget(sentences=1)
+    judge = ReaderJudge(
+        PointingReader("nowhere"), rarity=lambda words: np.ones(len(words)), budget=budget, calibration=calibration
+    )
+    assert judge.judge(question, [reading]).findings[0].text.startswith(first)
 
 
 def test_the_revision_changes_with_the_calibration(calibration):
@@ -221,6 +235,17 @@ def test_a_passage_that_lacks_most_names_of_the_question_answers_nothing(calibra
         judged(PointingReader("Geneva"), calibration, question="Who banned China from the World Cup?").confidence == 0
     )
     assert judged(PointingReader("Geneva"), calibration, question="Who banned China from Geneva?").confidence > 0
+
+
+@pytest.mark.parametrize(("similarity", "confident"), [(None, True), (0.9, True), (0.35, True), (0.1, False)])
+def test_a_passage_about_something_else_lowers_the_confidence(calibration, similarity, confident):
+    models = json.loads(calibration.read_text())
+    models["decision"] = {"weights": [0.0] * 5 + [-20.0], "bias": 3.0}
+    calibration.write_text(json.dumps(models))
+    hits = [dataclasses.replace(reading.hit, similarity=similarity) for reading in readings(0)]
+    judge = ReaderJudge(PointingReader("Geneva"), rarity=lambda words: np.ones(len(words)), calibration=calibration)
+    verdict = judge.judge("Where did Japan protest?", [Reading(hit, ARTICLE) for hit in hits])
+    assert (verdict.confidence > 0.5) is confident
 
 
 def test_nothing_to_read_is_no_finding(calibration):

@@ -1,23 +1,33 @@
 """The fit goes through the code that answers, so its figures are those of what ships."""
 
 import json
+from dataclasses import fields
 
 import numpy as np
 import pytest
 
 from rag.answering import ReaderJudge, Reading
+from rag.answering.reading import DecisionFeatures
 from rag.models.reader import PassageReading
 from rag.records import Article, Hit, Passage, Span
 from training.answerer import (
+    SIGNS,
     Asked,
     Found,
+    Labelled,
     Outcome,
     QuestionSet,
     Remembering,
+    answer_all,
     choose_threshold,
+    cross_fitted,
     fit_all,
+    fit_sentences,
+    fit_signed,
+    fold_of,
     label_decisions,
     report,
+    write_reliability,
 )
 
 WORDS = ("Geneva", "August", "Tokyo", "March", "Beijing", "May")
@@ -72,32 +82,76 @@ def sets():
     return {"news": question_set(about_others=False), "seeds_dev": question_set(about_others=True)}
 
 
-def test_the_confidences_of_the_figures_are_those_of_the_answers(sets, tmp_path):
-    described, outcomes = fit_all(sets, work=tmp_path, most_declined=0.08)
+@pytest.fixture
+def calibration(sets, tmp_path):
     file = tmp_path / "written.json"
-    file.write_text(json.dumps(described))
+    file.write_text(json.dumps(fit_all(sets, work=tmp_path)))
+    return file
+
+
+def test_an_outcome_is_what_the_answerer_answers(sets, calibration):
+    questions = sets["news"]
+    judge = questions.judged_by(calibration)
+    answered = [judge.judge(one.asked.question, one.readings).confidence for one in questions.found]
+    assert [outcome.confidence for outcome in answer_all(questions, calibration=calibration)] == answered
+
+
+def test_what_a_rule_decides_is_neither_fitted_nor_confident(sets, calibration):
+    outcomes = list(answer_all(sets["seeds_dev"], calibration=calibration))
+    ruled_out = [outcome.confidence == 0 for outcome in outcomes]
+    assert ruled_out == [not outcome.asked.answerable for outcome in outcomes]
+    assert len([*label_decisions(sets["seeds_dev"], calibration=calibration)]) == ruled_out.count(False)
+
+
+def test_every_question_is_judged_once_by_weights_of_the_other_folds(sets, tmp_path):
+    outcomes = cross_fitted(sets, work=tmp_path, folds=2)
     for name, questions in sets.items():
-        judge = questions.judged_by(file)
-        answered = [judge.judge(one.asked.question, one.readings).confidence for one in questions.found]
-        assert [outcome.confidence for outcome in outcomes[name]] == answered
-
-
-def test_what_a_rule_decides_is_neither_fitted_nor_confident(sets, tmp_path):
-    described, outcomes = fit_all(sets, work=tmp_path, most_declined=0.08)
-    file = tmp_path / "written.json"
-    file.write_text(json.dumps(described))
-    ruled_out = [not outcome.asked.answerable for outcome in outcomes["seeds_dev"]]
-    assert [outcome.confidence == 0 for outcome in outcomes["seeds_dev"]] == ruled_out
-    labelled = label_decisions(sets["seeds_dev"], calibration=file)
-    assert [not one.features for one in labelled] == ruled_out
+        asked = [one.asked for one in questions.found]
+        assert sorted(map(repr, (one.asked for one in outcomes[name]))) == sorted(map(repr, asked))
+    fold = [one for one in sets["news"].found if fold_of(one, folds=2) == 0]
+    held = QuestionSet(tuple(fold), sets["news"].judge)
+    without = {name: one.where(lambda found: fold_of(found, folds=2) != 0) for name, one in sets.items()}
+    file = tmp_path / "others.json"
+    file.write_text(json.dumps(fit_all(without, work=tmp_path)))
+    assert outcomes["news"][: len(fold)] == list(answer_all(held, calibration=file))
 
 
 def test_a_pair_is_read_once_in_all_stages(tmp_path):
     reader = EagerReader()
     questions = question_set(about_others=False)
     judge = ReaderJudge(Remembering(reader), rarity=lambda words: np.ones(len(words)))
-    fit_all({"news": QuestionSet(questions.found, judge), "seeds_dev": questions}, work=tmp_path, most_declined=0.08)
+    fit_all({"news": QuestionSet(questions.found, judge), "seeds_dev": questions}, work=tmp_path)
     assert len(reader.pairs) == len(set(reader.pairs))
+
+
+def test_the_order_is_fitted_within_questions():
+    # Right rows have the higher second feature in each question; the first only tells the questions apart.
+    rng = np.random.default_rng(5)
+    sets = []
+    for number in range(40):
+        easy = float(number % 2) * 5
+        rows = tuple((easy + rng.normal() * 0.1, 1.0 * right + rng.normal() * 0.5) for right in (True, False, False))
+        sets.append(Labelled(rows, (True, False, False)))
+    model = fit_sentences([sets])
+    assert abs(model.weights[0]) < 0.5
+    assert model.weights[1] > 1
+    scores = [[model(row) for row in one.features] for one in sets]
+    assert np.mean([row[0] > max(row[1:]) for row in scores]) > 0.8
+
+
+def test_no_weight_has_another_sign_than_its_meaning():
+    rng = np.random.default_rng(6)
+    labels = rng.random(400) < 0.5
+    helping, misleading = labels + rng.normal(size=400), rng.normal(size=400) - labels
+    weights = fit_signed(
+        np.column_stack([helping, misleading]), labels, np.ones(400), signs=np.array([1, 1]), strength=10.0
+    )
+    assert weights[0] > 0.5
+    assert weights[1] == 0
+
+
+def test_every_feature_of_the_decision_has_a_sign():
+    assert [*SIGNS] == [field.name for field in fields(DecisionFeatures)]
 
 
 @pytest.mark.parametrize(("most", "declined"), [(0.0, 0), (0.25, 1), (0.5, 2)])
@@ -117,3 +171,22 @@ def test_the_report_counts_what_lies_below_the_bar():
     assert figures["answerable_declined"]["value"] == pytest.approx(1 / 2)
     assert figures["unanswerable_declined"]["value"] == 1
     assert (figures["n_answerable"], figures["n_unanswerable"]) == (2, 2)
+
+
+def test_a_card_tells_how_true_the_confidences_are_once(tmp_path):
+    pytest.importorskip("matplotlib")
+    card = tmp_path / "MODEL_CARD.md"
+    card.write_text("# Reader\n\n## Data\n\nSome.\n\n## Limits\n\nMany.\n")
+    rng = np.random.default_rng(2)
+    for right in (0.2, 0.9):
+        outcomes = [
+            Outcome(Asked("q", answerable=True, gold=()), float(c), right=bool(c < right)) for c in rng.random(60)
+        ]
+        write_reliability(card, {"news": outcomes, "news_far": outcomes})
+    text = card.read_text()
+    assert [line for line in text.splitlines() if line.startswith("## ")] == ["## Data", "## Confidence", "## Limits"]
+    assert text.startswith("# Reader\n\n## Data\n\nSome.\n\n## Confidence\n")
+    assert text.endswith("## Limits\n\nMany.\n")
+    assert "| news | isotonic | 60 |" in text
+    assert "far" not in text
+    assert (tmp_path / "reliability.svg").read_text().count("<svg") == 1
