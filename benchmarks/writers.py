@@ -2,7 +2,7 @@
 
     python -m benchmarks.writers                     the table, into its part of benchmarks/QUALITY.md
     python -m benchmarks.writers --split dev --only seeds --dry-run      while choosing a prompt
-    python -m benchmarks.writers --also tuned=build/writer/merged        one more model, asked by the short prompt
+    python -m benchmarks.writers --also tuned=build/writer/merged        one more model, asked without examples
 
 The questions are the test half of those about `seeds/`, and a sample of CLAPNQ's dev set, read from `../shared/data`
 (or `--data`); a set without its files is named as skipped. A model is asked after `rag models add smollm2-135m`. Each
@@ -82,7 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--each", type=int, default=40, help="CLAPNQ questions with an answer, and as many without")
     parser.add_argument("--only", nargs="+", choices=["seeds", "clapnq"], default=["seeds", "clapnq"])
     parser.add_argument("--systems", nargs="+", help="these systems alone")
-    parser.add_argument("--also", nargs="*", default=[], metavar="NAME=MODEL", help="further models, asked briefly")
+    parser.add_argument(
+        "--also", nargs="*", default=[], metavar="NAME=MODEL", help="further models, asked without examples"
+    )
     parser.add_argument("--note", default="", help="a sentence on the circumstances, for the report")
     parser.add_argument("--dry-run", action="store_true", help="print, and write no report")
     options = parser.parse_args(arguments)
@@ -122,7 +124,7 @@ def systems_of(also: Sequence[str]) -> dict[str, Mapping[str, str]]:
     }
     for named in also:
         name, _, model = named.partition("=")
-        systems[name] = {**writing, "writer.model": model, "writer.prompt": "short"}
+        systems[name] = {**writing, "writer.model": model, "writer.prompt": "bare"}
     return systems
 
 

@@ -132,8 +132,8 @@ class Writer:
         "auto", about="what it computes in; auto: what is quick here"
     )
     max_tokens: int = setting(160, low=16, high=8192, about="longest text that it writes")
-    prompt: Literal["auto", "short", "long"] = setting(
-        "auto", about="short: examples and the best evidence; auto: that below a billion weights"
+    prompt: Literal["auto", "short", "bare", "long"] = setting(
+        "auto", about="short: examples and the best evidence; bare: no examples; auto: short below a billion weights"
     )
 
 

@@ -562,9 +562,11 @@ class Engine:
         own = self.config.answerer == "writer"
         section = self.config.writer if own else self.config.endpoint
         prompt = self.config.writer.prompt if own else "long"
-        short = prompt == "short" or (prompt == "auto" and suits(self.writer))
-        draft = draft_brief if short else draft_answer
-        return draft(question, verdict, writer=self.writer, max_tokens=section.max_tokens)
+        if prompt in {"short", "bare"} or (prompt == "auto" and suits(self.writer)):
+            return draft_brief(
+                question, verdict, writer=self.writer, max_tokens=section.max_tokens, bare=prompt == "bare"
+            )
+        return draft_answer(question, verdict, writer=self.writer, max_tokens=section.max_tokens)
 
     @cached_property
     def writer(self) -> TextWriter | None:

@@ -7,11 +7,14 @@ examples are invented.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rag.answering.judging import Verdict
+from rag.answering.judging import Finding, Verdict
+from rag.answering.polarity import same_side
 from rag.answering.questions import Asked, Kind, Wanted, analyse
 from rag.answering.quoting import in_reading_order
+from rag.answering.wording import are_alike, read_words
 from rag.answering.writing import Message, TextWriter
 from rag.answering.written import PER_MESSAGE, Draft, harmless
 
@@ -100,11 +103,16 @@ def suits(writer: TextWriter) -> bool:
     return writer.parameters is not None and writer.parameters < _SMALL_BELOW
 
 
-def draft_brief(question: str, verdict: Verdict, *, writer: TextWriter, max_tokens: int) -> Draft | None:
-    """Return what to ask of a small model; None if its context has no room for the best sentence."""
-    asked = analyse(question)
+def draft_brief(
+    question: str, verdict: Verdict, *, writer: TextWriter, max_tokens: int, bare: bool = False
+) -> Draft | None:
+    """Return what to ask of a small model; None if its context has no room for the best sentence.
+
+    A model that was trained on answering so (`training.writer`) is asked `bare`, without worked examples.
+    """
     lead = [Message("system", _INSTRUCTIONS)]
-    for example in _examples(asked):
+    examples = () if bare else _examples(analyse(question))
+    for example in examples:
         lead += [Message("user", _laid_out(example.text, example.question)), Message("assistant", example.answer)]
     longest = min(max_tokens, _MOST_TOKENS)
     room = writer.context_tokens - longest - sum(writer.count(message.content) + PER_MESSAGE for message in lead)
@@ -113,9 +121,27 @@ def draft_brief(question: str, verdict: Verdict, *, writer: TextWriter, max_toke
         text = " ".join(harmless(finding.text) for finding in in_reading_order(evidence))
         last = Message("user", _laid_out(text, harmless(question)))
         if writer.count(last.content) + PER_MESSAGE <= room:
-            return Draft((*lead, last), tuple(in_reading_order(evidence)), longest)
+            chosen = tuple(in_reading_order(evidence))
+            return Draft((*lead, last), chosen, longest, lent=_lent(examples, question, chosen))
         evidence.pop()
     return None
+
+
+def _lent(examples: Sequence[Example], question: str, evidence: Sequence[Finding]) -> frozenset[str]:
+    """Return the keys of telling words that stand in worked examples, and in no form in the question or evidence."""
+    own = {word.key for word in read_words(question)}
+    for finding in evidence:
+        article = finding.reading.article
+        header = " ".join(part for part in (article.title, article.source, article.author) if part)
+        own |= {word.key for text in (finding.text, header) for word in read_words(text)}
+    shown = {
+        word.key
+        for example in examples
+        for text in (example.text, example.question, example.answer)
+        for word in read_words(text)
+        if word.telling
+    }
+    return frozenset(key for key in shown if not any(are_alike(key, one) or same_side(key, one) for one in own))
 
 
 def _examples(asked: Asked) -> tuple[Example, ...]:

@@ -14,6 +14,7 @@ from rag.answering.checking import Checker
 from rag.answering.claims import ClaimCutter, Drafted
 from rag.answering.judging import Finding, Verdict
 from rag.answering.quoting import in_reading_order
+from rag.answering.wording import read_words
 from rag.answering.writing import Message, TextWriter
 from rag.records import Citation, Claim, Unsupported
 
@@ -36,11 +37,15 @@ _SPACE = re.compile(r"\s+")
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a model is asked to write: the prompt, the sentences in it by their numbers from 1, and the longest text."""
+    """What a model is asked to write: the prompt, the sentences in it by their numbers from 1, and the longest text.
+
+    `lent` are the keys of words that its worked examples have, and neither the question nor the evidence.
+    """
 
     messages: tuple[Message, ...]
     evidence: tuple[Finding, ...]
     max_tokens: int
+    lent: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +122,9 @@ def check_answer(
                 return
             seen.add(claim.text.casefold())
             checked = checker.check(claim.text, draft.evidence, hints=[hint - 1 for hint in claim.hints])
-            if checked.reason is not None:
-                unsupported.append(Unsupported(claim.text, checked.reason, checked.support))
+            reason = checked.reason or _find_lent(claim.text, draft.lent)
+            if reason is not None:
+                unsupported.append(Unsupported(claim.text, reason, checked.support))
                 continue
             cited.extend(finding for finding in checked.findings if finding not in cited)
             markers = tuple(sorted(cited.index(finding) + 1 for finding in checked.findings))
@@ -145,6 +151,12 @@ def check_answer(
         unsupported=tuple(unsupported),
         fallback=None,
     )
+
+
+def _find_lent(claim: str, lent: frozenset[str]) -> str | None:
+    """Return in a few words which word of a claim was taken over from a worked example, or None."""
+    taken = next((word.text for word in read_words(claim) if word.telling and word.key in lent), None)
+    return None if taken is None else f"“{taken}” is taken from an example that the model was shown"
 
 
 def _cite(finding: Finding, marker: int) -> Citation:

@@ -1,11 +1,13 @@
 """What a small model is asked: the best evidence alone, after worked examples that pass the check themselves."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.answering import Checker, Finding, Reading, Verdict
 from rag.answering.brief import EXAMPLES, draft_brief, suits
+from rag.answering.written import check_answer
 from rag.models.reader import SHIPPED, Reader
 from rag.records import Article, Hit, Passage, Span
 
@@ -65,6 +67,50 @@ def test_the_best_evidence_stands_last_and_the_rest_is_left_out():
     assert made.messages[-1].content.endswith("Question: Why was seafood banned?")
     assert made.messages[-1].role == "user"
     assert SENTENCES[2] not in made.messages[-1].content
+
+
+class Trusting:
+    """Supports whatever it is asked about."""
+
+    def support(self, _claims, evidence):
+        return np.array([[1.0, 0, 0]] * len(evidence), np.float32)
+
+
+MADE = "JETRO made the point that the exports of Japan were hit by the ban."
+
+
+def written(text, *, question, evidence):
+    made = draft(question, sentences=(evidence,))
+    return check_answer(made, [text], checker=Checker(Trusting()))
+
+
+def test_a_claim_with_words_of_the_worked_examples_is_dropped_though_the_check_would_let_it_pass():
+    text = "Sales of JETRO made the point that the exports of Japan were hit by the ban."
+    left = written(text, question="Who made the point?", evidence=MADE)
+    assert left.claims == ()
+    assert [one.reason for one in left.unsupported] == ["“Sales” is taken from an example that the model was shown"]
+    asked = written(text, question="What did sales of JETRO show, and who made the point?", evidence=MADE)
+    assert [claim.text for claim in asked.claims] == [text]
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        "JETRO's director made the point on sales in Japan.",
+        "JETRO's director made the point on a sale in May.",
+    ],
+)
+def test_words_of_the_worked_examples_may_stand_in_a_claim_where_the_evidence_has_them(evidence):
+    left = written("JETRO's director made the point on sales.", question="Who made the point?", evidence=evidence)
+    assert [claim.text for claim in left.claims] == ["JETRO's director made the point on sales."]
+
+
+def test_a_bare_prompt_has_no_worked_examples_and_lends_no_word():
+    verdict = Verdict(findings(*SENTENCES), 0.9)
+    made = draft_brief("Who sank it?", verdict, writer=Counting(), max_tokens=60, bare=True)
+    assert [message.role for message in made.messages] == ["system", "user"]
+    assert made.messages[-1].content == draft("Who sank it?").messages[-1].content
+    assert made.lent == frozenset()
 
 
 @given(st.integers(1, 400), st.integers(16, 300))

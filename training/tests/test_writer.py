@@ -3,14 +3,19 @@
 import importlib.util
 import random
 
+import numpy as np
 import pytest
 
+from rag.answering import Checker
 from training import writer as recipe
 
 PASSAGES = {
     7: "The old bridge was designed by Ada Brandt. It opened in Lorn in 1999. The ferry sank.",
     8: "Ada Brandt designed the Lorn bridge in 1999. Nobody was hurt when the ferry sank.",
 }
+
+
+LONG = f"Ada built it for {'very ' * 20}little, which {'much ' * 9}pleased Lorn."
 
 
 def row(question, answer, passage):
@@ -24,19 +29,40 @@ def row(question, answer, passage):
     [
         ("who designed the lorn bridge in 1999?", "Ada Brandt", "Ada Brandt designed the Lorn bridge in 1999."),
         ("what opened in lorn?", "the bridge", "The bridge opened in Lorn."),
-        ("what was the name of the bridge?", "Lorn", None),
-        ("what did ada brandt design?", "the bridge", None),
-        ("when was the bridge opened?", "1999", None),
+        ("what was the name of the bridge?", "Lorn", "The name of the bridge was Lorn."),
+        ("what was the bridge called?", "Lorn", None),
+        ("what did ada brandt design?", "the Lorn bridge", "Ada Brandt designed the Lorn bridge."),
+        ("how many bridges did ada brandt design in lorn?", "one", "Ada Brandt designed one bridges in Lorn."),
+        ("when did ada brandt design the lorn bridge?", "1999", "Ada Brandt designed the Lorn bridge in 1999."),
+        ("when was the bridge opened?", "1999", "The bridge was opened in 1999."),
+        ("when was the bridge opened?", "2001", None),
         ("which bridge opened in lorn?", "the old one", None),
+        ("why did the ferry sink?", "1999", None),
     ],
 )
-def test_a_question_about_the_subject_becomes_a_statement(question, answer, said):
+def test_a_question_becomes_a_statement_where_its_words_allow_it(question, answer, said):
     assert recipe.state(question, answer, "In 1999 Ada Brandt designed the Lorn bridge.") == said
+
+
+@pytest.mark.parametrize(
+    ("sentence", "answer", "said"),
+    [
+        ("Ada Brandt designed the Lorn bridge.", "Ada", "Ada Brandt designed the Lorn bridge."),
+        ("LORN — Ada Brandt designed the old bridge.", "Ada", "Ada Brandt designed the old bridge."),
+        (LONG, "Ada", f"{LONG.partition(',')[0]}."),
+        (LONG, "Lorn", None),
+        ("It sank.", "It", None),
+    ],
+)  # fmt: skip
+def test_a_long_sentence_is_cut_behind_the_clause_that_answers(sentence, answer, said):
+    start = sentence.index(answer)
+    assert recipe.shorten(sentence, (start, start + len(answer))) == said
 
 
 def test_an_example_is_borne_out_by_its_sentences_or_declines():
     rows = [row("who designed the lorn bridge in 1999?", "Ada Brandt", 8)] * 40
     found = list(recipe.examples(rows, PASSAGES, rng=random.Random(1)))
+    assert {example.question for example in found} == {"Who designed the Lorn bridge in 1999?"}
     answered = [example for example in found if example.answer != recipe.DECLINING]
     assert {example.answer for example in answered} == {"Ada Brandt designed the Lorn bridge in 1999."}
     assert all(PASSAGES[8].partition(". ")[0] + "." == example.evidence for example in answered)
@@ -45,17 +71,36 @@ def test_an_example_is_borne_out_by_its_sentences_or_declines():
     assert all(example.evidence == "Nobody was hurt when the ferry sank." for example in declined)
 
 
-def test_a_statement_that_its_sentence_does_not_bear_out_is_no_example():
+def test_where_a_statement_is_not_borne_out_the_sentence_itself_is_the_answer():
     wrong = row("who designed the lorn bridge in 2003?", "Ada Brandt", 8)
-    assert list(recipe.examples([wrong] * 40, PASSAGES, rng=random.Random(1))) == []
+    found = list(recipe.examples([wrong] * 40, PASSAGES, rng=random.Random(1)))
+    assert {one.answer for one in found} - {recipe.DECLINING} == {"Ada Brandt designed the Lorn bridge in 1999."}
 
 
-def test_about_one_example_in_five_declines():
-    rows = [row("who designed the lorn bridge in 1999?", "Ada Brandt", 8), row("when was it?", "1999", 8)] * 500
+def test_what_the_check_drops_is_no_example():
+    class Doubting:
+        def support(self, _claims, evidence):
+            return np.array([[0.0, 1.0, 0.0]] * len(evidence), np.float32)
+
+    rows = [row("who designed the lorn bridge in 1999?", "Ada Brandt", 8)] * 40
+    dropped = list(recipe.examples(rows, PASSAGES, rng=random.Random(1), checker=Checker(Doubting())))
+    assert dropped == []
+
+
+def test_about_one_example_in_six_declines():
+    rows = [row("who designed the lorn bridge in 1999?", "Ada Brandt", 8)] * 1000
     declined = [example.answer == recipe.DECLINING for example in recipe.examples(rows, PASSAGES, rng=random.Random(2))]
-    assert sum(declined) / len(declined) == pytest.approx(1 / 5, abs=0.04)
+    assert sum(declined) / len(declined) == pytest.approx(1 / 6, abs=0.04)
     news = [example.answer == recipe.DECLINING for example in recipe.news_examples(rng=random.Random(2))]
-    assert 0.1 < sum(news) / len(news) < 0.35
+    assert 0.1 < sum(news) / len(news) < 0.3
+
+
+def test_batches_hold_every_example_once_and_those_of_a_length_together():
+    encoded = [recipe.Encoded(tuple(range(length)), 1) for length in (*range(2, 40), *range(2, 40))]
+    cut = recipe.batches(encoded)
+    assert sorted(len(one.ids) for batch in cut for one in batch) == sorted(len(one.ids) for one in encoded)
+    assert cut == recipe.batches(encoded) != recipe.batches(encoded, seed=3)
+    assert max(max(len(one.ids) for one in batch) - min(len(one.ids) for one in batch) for batch in cut) < 30
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +142,16 @@ def test_training_lowers_the_loss_and_leaves_the_models_own_weights(tiny, monkey
     encoded = recipe.encode(example, asked, tokenizer)
     assert tokenizer.decode(encoded.ids[encoded.start :]) == "Ada Brandt designed it.<end>"
     before = causal.model.layers[0].self_attn.q_proj.weight.detach().clone()
-    model, losses, speed = recipe.fine_tune(causal, [encoded], seconds=60, steps=12)
-    assert losses[-1] < losses[0]
-    assert speed > 0
+    checkpoint = tmp_path / "last.pt"
+    monkeypatch.setattr(recipe, "CHECKPOINT_STEPS", 6)
+    trained = recipe.fine_tune(causal, [encoded], seconds=60, epochs=12, checkpoint=checkpoint)
+    assert trained.losses[-1] < trained.losses[0]
+    assert trained.speed > 0
     assert (causal.model.layers[0].self_attn.q_proj.base_layer.weight == before).all()
-    model.save_pretrained(tmp_path)
+    trained.model.save_pretrained(tmp_path)
     assert (tmp_path / "adapter_model.safetensors").stat().st_size < 12_000_000
+
+    bare = trained.model.unload()
+    again = recipe.fine_tune(bare, [encoded], seconds=60, epochs=14, checkpoint=checkpoint)
+    assert again.losses[:12] == trained.losses
+    assert len(again.losses) == 14
