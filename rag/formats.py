@@ -93,14 +93,14 @@ def build_report(report: BuildReport, *, dry_run: bool, style: Style) -> str:
     if style.format == _JSON:
         return render.to_json({"schema": "rag.index/1", "dry_run": dry_run, **asdict(report)})
     names = ("added", "changed", "removed")
-    listed = [f"{name:<8} {render.escape(article)}" for name in names for article in getattr(report, name)]
+    listed = [f"{name:<8} {render.escape_name(article)}" for name in names for article in getattr(report, name)]
     copies = [
-        f"copy     {render.escape(copy.article)}: {'the same' if copy.exact else 'nearly the same'} text as "
-        f"{render.escape(copy.of)}"
+        f"copy     {render.escape_name(copy.article)}: {'the same' if copy.exact else 'nearly the same'} text as "
+        f"{render.escape_name(copy.of)}"
         for copy in report.duplicates
     ]
     without = [
-        f"{name:<8} {render.escape(failure.path)}: {render.escape(failure.reason)}"
+        f"{name:<8} {render.escape_name(failure.path)}: {render.escape_name(failure.reason)}"
         for name in ("empty", "failed", *(["skipped"] if dry_run else []))
         for failure in getattr(report, name)
     ]
@@ -162,9 +162,9 @@ def status(state: Status, *, style: Style) -> str:
         f"index    {render.escape(str(state.folder))}",
         f"content  {manifest.content[:16]}",
         f"encoder  {render.escape(manifest.encoder.name)} ({manifest.encoder.revision[:12]})",
-        *(f"empty    {render.escape(f['path'])}: {render.escape(f['reason'])}" for f in manifest.empty),
-        *(f"skipped  {render.escape(f['path'])}: {render.escape(f['reason'])}" for f in manifest.skipped),
-        *(f"failed   {render.escape(f['path'])}: {render.escape(f['reason'])}" for f in manifest.failed),
+        *(f"empty    {render.escape_name(f['path'])}: {render.escape_name(f['reason'])}" for f in manifest.empty),
+        *(f"skipped  {render.escape_name(f['path'])}: {render.escape_name(f['reason'])}" for f in manifest.skipped),
+        *(f"failed   {render.escape_name(f['path'])}: {render.escape_name(f['reason'])}" for f in manifest.failed),
     ]
     columns = ("id", "title", "source", "published", "passages")
     rows = [[item[name] if name == "id" else _shortened(item[name]) for name in columns] for item in state.articles]

@@ -626,14 +626,39 @@ class Engine:
             index_articles(self.config, [], reporting=self.reporting, encoder=self.encoder)
             self.reporting.finish()
             index = open_index(folder)
-        built_with = index.manifest.encoder
-        if not same_questions(built_with.fingerprint, self.encoder.fingerprint):
+        manifest = index.manifest
+        passages, retrieval = self.config.passages, self.config.retrieval
+        built = {**manifest.passage_settings, **manifest.lexical_settings}
+        now = {
+            "max_tokens": passages.max_tokens,
+            "overlap_sentences": passages.overlap_sentences,
+            "k1": retrieval.k1,
+            "b": retrieval.b,
+        }
+        fits = same_questions(manifest.encoder.fingerprint, self.encoder.fingerprint)
+        if fits and all(built[name] == value for name, value in now.items()):
+            return index
+        differing = manifest.differences(index_facts(self.config, self.encoder))  # imports all that builds an index
+        if not fits:
             raise IndexBroken(
-                f"{folder} was built with another encoder ({built_with.name}) than the settings name "
-                f"({self.encoder.name})",
-                hint="rebuild with: rag index --rebuild",
+                f"{folder} was built with another encoder: {', '.join(differing)}",
+                hint=f"rebuild with: {self._rebuilding(index)}",
+            )
+        # Whether passages were encoded in eight bits is the build's own choice.
+        if other := [difference for difference in differing if not difference.startswith("encoder")]:
+            self.reporting.notify(
+                f"{folder} was built with other settings, which still hold: {', '.join(other)}; "
+                f"rebuild with: {self._rebuilding(index)}"
             )
         return index
+
+    def _rebuilding(self, index: Index) -> str:
+        """Return the command that builds an index anew, of what it was built of."""
+        import shlex
+
+        roots = [Path(root) for root in index.manifest.roots]
+        usual = roots == [path.absolute() for path in self.config.article_paths()]
+        return shlex.join(["rag", "index", "--rebuild", *([] if usual else [str(_near(root)) for root in roots])])
 
     def _rarity(self, words: Sequence[str]) -> NDArray[np.float64]:
         return self.index.lexical.rarity(words)  # opened when a question is judged, not to name the judge

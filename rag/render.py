@@ -93,8 +93,8 @@ def _line(text: str) -> str:
     return " ".join(escape(text).split())
 
 
-def _name(text: str) -> str:
-    # A name must stay what it is, so that it can be typed again, and on one line.
+def escape_name(text: str) -> str:
+    """Return the text escaped and on one line, with nothing left out, so that a name can be typed again."""
     return escape(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
@@ -331,12 +331,13 @@ def answer_text(
     lines += ["", *wrap([Piece("Sources", BOLD)], width=width, color=color)]
     for citation in answer.citations:
         marker = f"[{citation.marker}]"
+        place = f"{escape_name(citation.path)}:{citation.line}"
         pieces = [
             Piece(marker, CYAN),
             Piece(f" “{_line(citation.quote)}”"),
             Piece(" — ", DIM),
             Piece(_described(citation.title, citation.source, citation.published) + ", ", DIM),
-            Piece(f"{_name(citation.path)}:{citation.line}", DIM, _link(citation.path) if links else "", name=True),
+            Piece(place, DIM, _link(citation.path) if links else "", name=True),
         ]
         lines += wrap(pieces, width=width, indent=len(marker) + 1, color=color)
     for one in answer.unsupported or ():
@@ -410,7 +411,7 @@ def _declined_text(
         about = [] if article is None else [Piece(_described(article.title, article.source, article.published) + ", ")]
         rank = f"{hit.rank}."
         lines += wrap(
-            [Piece(f"{rank} "), *about, Piece(_name(name), DIM, name=True)],
+            [Piece(f"{rank} "), *about, Piece(escape_name(name), DIM, name=True)],
             width=width,
             indent=len(rank) + 1,
             color=color,
@@ -431,7 +432,7 @@ def hits_text(
         rank = f"{hit.rank}."
         about = _described(None, article.source, article.published)
         title = [Piece(f"{rank} "), Piece(_line(article.title), BOLD), Piece(about and f", {about}")]
-        place = [Piece(_name(hit.passage.id), DIM, name=True), Piece(f" score {hit.score:.3f}", DIM)]
+        place = [Piece(escape_name(hit.passage.id), DIM, name=True), Piece(f" score {hit.score:.3f}", DIM)]
         indent = len(rank) + 1
         lines += [
             *([""] if lines else []),
@@ -446,7 +447,7 @@ def table(
     headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Collection[int] = (), color: bool = False
 ) -> str:
     """Return aligned columns under their headers; those numbered in `right`, from 0, are set flush right."""
-    cells = [[_name("" if value is None else str(value)) for value in row] for row in rows]
+    cells = [[escape_name("" if value is None else str(value)) for value in row] for row in rows]
     widths = [max(_cells(row[column]) for row in [list(headers), *cells]) for column in range(len(headers))]
 
     def line(row: Sequence[str]) -> str:

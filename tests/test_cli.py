@@ -324,6 +324,33 @@ def test_settings_may_come_from_a_named_file(place, rag, monkeypatch):
     assert settings_of(rag)["retrieval.k"][0] == 2
 
 
+@pytest.mark.usefixtures("built")
+def test_settings_that_an_index_was_not_built_with_are_named_with_the_command_that_rebuilds_it(rag):
+    _, answer, told = rag("ask", QUESTION)
+    assert "other settings" not in told
+    _, same, told = rag("ask", QUESTION, "--set", "retrieval.k1=1.2", "--set", "passages.max_tokens=64")
+    assert same == answer
+    assert "retrieval.k1 0.9 → 1.2, passages.max_tokens 200 → 64; rebuild with: rag index --rebuild\n" in told
+
+
+def test_the_command_that_rebuilds_names_the_folder_that_was_indexed(place, rag):
+    (place / "articles").rename(place / "my articles")
+    assert rag("index", "my articles")[0] == 0
+    _, _, told = rag("search", QUESTION, "--set", "retrieval.b=0.5")
+    assert "rebuild with: rag index --rebuild 'my articles'\n" in told
+    code, _, told = rag("index", "my articles", "--set", "retrieval.b=0.5")
+    assert code == 1
+    assert "anew with: rag index --rebuild 'my articles'\n" in told
+
+
+def test_a_line_of_what_was_done_stays_one_line(place, rag):
+    (place / "articles" / "two\nlines.txt").write_text("The mill was closed in 1988.", encoding="utf-8")
+    (place / "articles" / "no\ntext.txt").write_text("", encoding="utf-8")
+    _, out, _ = rag("index", "--dry-run")
+    assert r"added    two\nlines.txt" in out.splitlines()
+    assert any(line.startswith(r"empty    articles/no\ntext.txt: ") for line in out.splitlines())
+
+
 @pytest.mark.usefixtures("place")
 def test_the_index_may_lie_anywhere(rag):
     assert rag("index", "articles", "--index", "elsewhere", "-q")[0] == 0

@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import zlib
+from pathlib import Path
 
 import pytest
 from documents import WORD, archive, docx, epub, paragraph, pdf, pdf_of, stream
@@ -44,7 +45,7 @@ def failures(folder, word_encoder):
             rebuild=False,
             progress=lambda *_: None,
         )
-        assert "good.md" in report.added
+        assert "good.md" in report.added + report.unchanged
         return {os.path.relpath(failure.path, folder): failure.reason for failure in report.failed}
 
     return build
@@ -106,6 +107,7 @@ def test_each_hostile_file_fails_for_its_own_reason_and_the_rest_is_indexed(fold
     assert found.keys() == CASES.keys()
     unexplained = {name: found[name] for name, (_, reason) in CASES.items() if not re.search(reason, found[name])}
     assert unexplained == {}
+    assert failures() == found  # when there is an index already
 
 
 def test_a_line_of_two_gigabytes_is_not_read(folder, failures):
@@ -161,7 +163,7 @@ def test_pipes_sockets_and_devices_are_not_waited_for(folder, failures, monkeypa
         (folder / "device.txt").symlink_to("/dev/zero")
         found = failures()
     assert "not a regular file" in found["pipe.md"]
-    assert "socket.txt" in found
+    assert "not a regular file" in found["socket.txt"]
     assert "out of the folder" in found["device.txt"]
 
 
@@ -192,6 +194,23 @@ def test_a_name_that_is_not_unicode_is_reported_and_the_rest_indexed(folder, fai
     except OSError:
         pytest.skip("the file system takes no such name")
     assert "not valid Unicode" in failures()[r"caf\xe9.txt"]
+    assert "not valid Unicode" in failures()[r"caf\xe9.txt"]  # when there is an index already
+
+
+def test_a_folder_whose_name_is_not_unicode_is_reported_and_the_rest_indexed(folder, word_encoder, monkeypatch):
+    odd = folder.parent / os.fsdecode(b"caf\xe9")
+    try:
+        odd.mkdir()
+    except OSError:
+        pytest.skip("the file system takes no such name")
+    (odd / "text.md").write_text("The mill was closed in 1988.", encoding="utf-8")
+    monkeypatch.chdir(odd)  # so that no path that is typed has the name in it
+    options = {"add": False, "rebuild": False, "progress": lambda *_: None, "settings": SETTINGS}
+    for _ in range(2):
+        report = build_index([Path(), folder], index=folder.parent / "index", encoder=word_encoder, **options)
+        assert [failure.path for failure in report.failed] == ["text.md"]
+        assert "not valid Unicode" in report.failed[0].reason
+        assert report.articles == 1
 
 
 def test_a_worker_that_was_killed_is_started_again():

@@ -25,6 +25,8 @@ def read_content(file: Path, *, most_megabytes: int) -> bytes:
         ArticleError: it is a pipe, a device or a socket, is too large or unpacks to too much, or is broken gzip.
         OSError: the file cannot be opened or read.
     """
+    if stat.S_ISSOCK(file.stat().st_mode):  # which cannot even be opened
+        raise ArticleError("it is not a regular file")
     # Opening a pipe would wait for its writer, unless told not to.
     descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(descriptor, "rb") as stream:

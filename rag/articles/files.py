@@ -78,9 +78,10 @@ def _find_under(root: Path) -> Iterator[ArticleFile]:
 def _article_file(name: str, *, path: str, file: Path, refused: str | None) -> ArticleFile:
     try:
         path.encode()
+        str(file).encode()
     except UnicodeEncodeError:
         name, path = (part.encode(errors="surrogateescape").decode(errors="backslashreplace") for part in (name, path))
-        refused = "its name is not valid Unicode"
+        refused = "its name, or that of a folder above it, is not valid Unicode"
     return ArticleFile(id=name, path=path, file=file, refused=refused)
 
 

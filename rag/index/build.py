@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import itertools
 import json
+import shlex
 import shutil
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -201,7 +202,7 @@ def build_index(
         if choose is not None and reused is not None:
             encoder = choose(reused.manifest.encoder.fingerprint, 0)
         if reused is not None:
-            _check_settings(reused.manifest, settings.described(encoder.fingerprint))
+            _check_settings(reused.manifest, settings.described(encoder.fingerprint), roots)
         with (
             Staging(index / _STAGING, cache_bytes=memory_bytes // _CACHES) as staging,
             contextlib.ExitStack() as opened,
@@ -233,7 +234,7 @@ def build_index(
                 metric=METRIC,
                 articles=staging.size(),
                 passages=0,
-                roots=tuple(str(root.absolute()) for root in roots),
+                roots=tuple(str(root.absolute()).encode(errors="backslashreplace").decode() for root in roots),
                 failed=tuple(asdict(failure) for failure in gathered.failed),
                 empty=tuple(asdict(failure) for failure in gathered.empty),
                 skipped=tuple(asdict(failure) for failure in gathered.skipped),
@@ -269,12 +270,12 @@ def _previous(index: Path) -> Index | None:
         return None
 
 
-def _check_settings(manifest: Manifest, wanted: Mapping[str, object]) -> None:
+def _check_settings(manifest: Manifest, wanted: Mapping[str, object], roots: Sequence[Path]) -> None:
     differing = manifest.differences(wanted)
     if differing:
         raise IndexBroken(
             f"the index was built with other settings: {', '.join(differing)}",
-            hint="build it anew with: rag index --rebuild",
+            hint=f"build it anew with: rag index --rebuild {shlex.join(map(str, roots))}",
         )
 
 

@@ -175,9 +175,10 @@ class Gathered:
 
     def _look_at(self, file: ArticleFile) -> StoredFile | None:
         """Return the file as it is now, hashed unless its size and time are as they were; None if it cannot be read."""
-        before = self._known.store.file(str(file.file)) if self._known is not None else None
-        if file.refused is not None:  # what a link out of the folder leads to may not even be opened
+        # What a link out of the folder leads to may not even be opened, and not every name can be looked up.
+        if file.refused is not None:
             return None
+        before = self._known.store.file(str(file.file)) if self._known is not None else None
         try:
             status = file.file.stat()
             # A pipe or a device has no end, and what is too large to be read is too large to be hashed.

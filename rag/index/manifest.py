@@ -14,6 +14,7 @@ from rag.errors import IndexBroken
 FORMAT = 3
 FILE = "manifest.json"
 _REBUILD = "rebuild with: rag index --rebuild"
+_SETTINGS = {"lexical.k1": "retrieval.k1", "lexical.b": "retrieval.b"}  # as the user knows them
 _SHOWN_CHARACTERS = 32
 
 
@@ -62,7 +63,7 @@ class Manifest:
         }
         before, after = _unfolded(mine), _unfolded(other)
         return [
-            f"{key} {_shown(before.get(key))} → {_shown(after.get(key))}"
+            f"{_SETTINGS.get(key, key)} {_shown(before.get(key))} → {_shown(after.get(key))}"
             for key in sorted(before.keys() | after.keys())
             if before.get(key) != after.get(key)
         ]
