@@ -52,6 +52,7 @@ GIVEN_SIZES = (100_000, SCIFACT)
 WARM_QUESTIONS = 200
 PASSAGE_WORDS, PIECE_WORDS = 100, 30
 SEED = 13
+_NEXT_TO_NOTHING = 0.05
 PLAIN = "sentence-transformers"  # what indexing is held against
 
 Record = dict[str, Any]
@@ -59,8 +60,18 @@ Record = dict[str, Any]
 # A process counts as its own the memory of the one that it was forked from, so that one has to be small.
 _LAUNCHER = """
 import json, os, sys, time
+
+def busy():
+    try:
+        with open("/proc/stat") as file:
+            user, nice, system, _, _, *rest = map(int, file.readline().split()[1:9])
+    except OSError:
+        return 0.0
+    return (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK")
+
 if cores := int(os.environ.pop("BENCH_CORES", "0")):
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+before = busy()
 started = time.perf_counter()
 process = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ)
 _, status, usage = os.wait4(process, 0)
@@ -70,6 +81,8 @@ took = {
     "peak_mb": usage.ru_maxrss / 1024,
     "code": os.waitstatus_to_exitcode(status),
 }
+others = busy() - before - took["cpu_s"]
+took["others"] = max(0.0, others / took["seconds"] / os.cpu_count()) if before else None
 with open(sys.argv[1], "w") as file:
     json.dump(took, file)
 """
@@ -125,17 +138,26 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """A process that has ended: wall and processor seconds, its memory at most, what it printed last."""
+    """A process that has ended: wall and processor seconds, its memory at most, what it printed last.
+
+    `others` is the share of the machine that other processes took meanwhile; None where that is not told.
+    """
 
     seconds: float
     cpu_s: float
     peak_mb: float
+    others: float | None
     last: str
+
+    @property
+    def alone(self) -> bool:
+        """Tell whether next to nothing ran beside."""
+        return self.others is not None and self.others <= _NEXT_TO_NOTHING
 
     @property
     def costs(self) -> Record:
         """Return what it took."""
-        return {"seconds": self.seconds, "cpu_s": self.cpu_s, "peak_mb": self.peak_mb}
+        return {"seconds": self.seconds, "cpu_s": self.cpu_s, "peak_mb": self.peak_mb, "alone": self.alone}
 
 
 def run(
@@ -437,6 +459,7 @@ def _latencies(served: Ran) -> Record:
         "questions": len(times),
         **many,
         "peak_mb": served.peak_mb,
+        "alone": served.alone,
     }
 
 
@@ -479,15 +502,12 @@ def report(records: Sequence[Record], *, command: str, versions: Mapping[str, st
 
 def _head(records: Sequence[Record], *, command: str, versions: Mapping[str, str]) -> Iterator[str]:
     days = sorted({record["when"][:10] for record in records})
-    loads = [record["load"] for record in records]
     yield "# Speed beside what people would use instead"
     yield ""
     yield f"Measured by `{command}`, {days[0]}{f' to {days[-1]}' if days[1:] else ''}."
     yield f"Machine: {_processor()}, {len(os.sched_getaffinity(0))} cores; Python {platform.python_version()}."
-    yield (
-        f"Other work ran beside: the load was {min(loads):.0f} to {max(loads):.0f}. So the systems take turns, and "
-        "what counts are ratios; processor seconds depend less on what runs beside than the clock's do."
-    )
+    yield "The systems take turns. Where other work took more than a twentieth of the machine meanwhile, or nobody"
+    yield "looked, the row has a star (*): the clock counts such work in, and only processor seconds compare."
     yield f"Versions: {', '.join(f'{name} {version}' for name, version in versions.items())}."
     yield f"An article is a passage of at most {PASSAGE_WORDS} words; SciFact's abstracts are whole."
     yield f"Every system encodes with {ENCODER} and gets the same articles. {PLAIN} ranks by vectors alone;"
@@ -502,6 +522,11 @@ def _spread(values: Sequence[float], form: str = ".2f") -> str:
     if len(values) == 1:
         return f"{values[0]:{form}}"
     return f"{_median(values):{form}} ({min(values):{form}} – {max(values):{form}})"
+
+
+def _marked(name: str, group: Sequence[Record]) -> str:
+    """Return a system's name, with a star if something else ran beside."""
+    return name if all(record.get("alone") for record in group) else f"{name} *"
 
 
 def _grouped(records: Iterable[Record], part: str, *, size: int | str | None = None) -> dict[str, list[Record]]:
@@ -528,6 +553,10 @@ def _ratio(value: float, reference: float | None) -> str:
     return "–" if not reference else f"{value / reference:.2f}"
 
 
+def _times(ours: Sequence[float], theirs: Sequence[float]) -> str:
+    return _ratio(_median(ours), _median(theirs)) if ours and theirs else "–"
+
+
 def _cold_part(records: Sequence[Record]) -> Iterator[str]:
     groups = _grouped(records, "cold")
     answer = _median(r["seconds"] for r in groups["rag ask"]) if "rag ask" in groups else None
@@ -540,7 +569,7 @@ def _cold_part(records: Sequence[Record]) -> Iterator[str]:
         ["", "seconds: median (least – most)", "times `rag ask`", "processor s", "times `rag ask`", "rounds"],
         [
             [
-                name,
+                _marked(name, rows),
                 _spread([r["seconds"] for r in rows]),
                 _ratio(_median(r["seconds"] for r in rows), answer),
                 f"{_median(r['cpu_s'] for r in rows):.2f}",
@@ -569,7 +598,7 @@ def _index_part(records: Sequence[Record]) -> Iterator[str]:
             seconds, work = _median(r["seconds"] for r in group), _median(r["cpu_s"] for r in group)
             rows.append(
                 [
-                    name,
+                    _marked(name, group),
                     _spread([r["seconds"] for r in group], ".0f"),
                     f"{count / seconds:.1f}",
                     f"{wall / seconds:.2f}" if wall else "–",
@@ -592,8 +621,7 @@ def _warm_part(records: Sequence[Record]) -> Iterator[str]:
     yield "one question after another, then for five seconds from eight threads at once."
     held = {r["cores"] for r in records if r["part"] == "warm" and r.get("cores")}
     if held:
-        yield f"Every system was held to {max(held)} core. What else ran on it took its share of the clock, so"
-        yield "that it is the processor's milliseconds that compare."
+        yield f"Every system was held to {max(held)} core."
     for size in _sizes(records, "warm"):
         groups = _grouped(records, "warm", size=size)
         ours = groups.get("rag", [])
@@ -609,19 +637,24 @@ def _warm_part(records: Sequence[Record]) -> Iterator[str]:
                     [f"{_median(theirs):.1f}", _ratio(_median(theirs), _median(mine))] if theirs and mine else ["–"] * 2
                 )
             at_once = [r["many_a_second"] for r in group if "many_a_second" in r]
+            ours_at_once = [r["many_a_second"] for r in ours if "many_a_second" in r]
             rows.append(
                 [
-                    name,
+                    _marked(name, group),
                     *(_spread([r[f"p{q}_ms"] for r in group], ".1f") for q in (50, 95, 99)),
                     f"{_median(r['a_second'] for r in group):.1f}",
+                    _times([r["a_second"] for r in ours], [r["a_second"] for r in group]),
                     *compared[:2],
                     f"{_median(at_once):.1f}" if at_once else "fails",
+                    _times(ours_at_once, at_once),
                     *compared[2:],
                     f"{group[0]['questions']} × {len(group)}",
                 ]
             )
-        headers = ["", "p50", "p95", "p99", "questions a second", "processor ms", "times rag"]
-        headers += ["at once: questions a second", "processor ms", "times rag", "n"]
+        headers = ["", "p50", "p95", "p99"]
+        for begun in ("", "at once: "):
+            headers += [f"{begun}questions a second", "rag's are times that", "processor ms", "times rag"]
+        headers += ["n"]
         yield from _table(headers, rows)
 
 
