@@ -29,7 +29,7 @@ TRAINERS = {"torch", "transformers", "sentence_transformers", "huggingface_hub"}
 # What other work needs, and neither help nor a question does.
 FOREIGN = TRAINERS | {
     "bm25s", "charset_normalizer", "ir_measures", "lxml", "matplotlib", "onnx", "onnxscript", "pandas",
-    "prompt_toolkit", "pypdfium2", "rensa", "scipy", "sentencex", "sklearn", "trafilatura",
+    "prompt_toolkit", "pydantic", "pypdfium2", "rensa", "scipy", "sentencex", "sklearn", "trafilatura",
 }  # fmt: skip
 # Libraries of which a question needs a part, or none: these modules cost it more than a millisecond each.
 FOREIGN_MODULES = {
