@@ -162,8 +162,10 @@ def compare_with(base: DevScores, other: DevScores) -> dict[str, tuple[Figure, F
     return found
 
 
-def write_table(scored: Sequence[tuple[Ablation, DevScores]], *, max_examples: int, pairs: int) -> str:
-    """Return the table as Markdown, the first row the one that the others are compared with."""
+def write_table(
+    scored: Sequence[tuple[Ablation, DevScores]], *, max_examples: int, pairs: int, missing: Sequence[str] = ()
+) -> str:
+    """Return the table as Markdown, the first row the one that the others are compared with, and what is not run."""
     base = scored[0][1]
     columns = list(measures(base))
     lines = [
@@ -183,6 +185,8 @@ def write_table(scored: Sequence[tuple[Ablation, DevScores]], *, max_examples: i
         found = compare_with(base, scores)
         cells = [_cell(*found[name], first=scores is base) if name in found else "–" for name in columns]
         lines.append(f"| `{ablation.name}` | {ablation.what} | " + " | ".join(cells) + " |")
+    if missing:
+        lines += ["", f"Not run yet: {', '.join(f'`{name}`' for name in missing)}. The same command goes on with them."]
     return "\n".join(lines) + "\n"
 
 
@@ -230,10 +234,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     examples = TokenisedExamples.load(options.examples / "train.npz")
     dev = TokenisedExamples.load(options.examples / "dev.npz")
     dev = dev.take(np.sort(np.random.default_rng(SEED).permutation(len(dev))[: options.pairs]))
-    scored = []
-    for ablation in list_ablations(max_examples=options.max_examples):
-        if options.only and ablation.name not in {BASE, *options.only}:
-            continue
+    wanted = [
+        ablation
+        for ablation in list_ablations(max_examples=options.max_examples)
+        if not options.only or ablation.name in {BASE, *options.only}
+    ]
+    scored: list[tuple[Ablation, DevScores]] = []
+    for ablation in wanted:
         kept = options.work / f"{ablation.name}.npz"
         if not kept.exists():
             logger.info("run %s", ablation.name)
@@ -241,7 +248,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             scorer = TorchScorer(weights, encoder=options.encoder, lora_rank=ablation.settings.lora_rank)
             save_scores(kept, score_dev(scorer, dev=dev, max_batch_tokens=BATCH_TOKENS))
         scored.append((ablation, load_scores(kept, dev=dev)))
-        options.out.write_text(write_table(scored, max_examples=options.max_examples, pairs=len(dev)), encoding="utf-8")
+        missing = [other.name for other in wanted[len(scored) :]]
+        table = write_table(scored, max_examples=options.max_examples, pairs=len(dev), missing=missing)
+        options.out.write_text(table, encoding="utf-8")
     return 0
 
 

@@ -37,8 +37,8 @@ class Asked:
 
 
 _VIEWS = re.compile(
-    r"\b(?:articles|sources|outlets|reports|sides|differ\w*|compare\w*|contrast\w*|versus|views|opinions|reactions|"
-    r"perspectives|assessments)\b"
+    r"\b(?:articles|sources(?! of)|outlets|reports|sides|differ\w*|compare\w*|contrast\w*|versus|views|opinions|"
+    r"reactions|perspectives|assessments)\b"
     r"|\b(?:analysts|experts|observers|scholars|commentators|critics)\b.*\b(?:say|think|see|view|believe|expect|make)"
     r"|\bboth (?:countries|governments|leaders|sides)\b|(?:哪些|各方|双方|不同)(?:的)?(?:看法|观点|意见|说法|报道)"
     r"|(?:専門家|各紙|記事).*(?:見方|意見|違い)",

@@ -14,6 +14,8 @@ from rag.answering.questions import Kind, Wanted, analyse
         ("When did they meet?", Kind.FACT),
         ("Who said so?", Kind.FACT),
         ("How sharply did exports fall?", Kind.FACT),
+        ("Which country came first among the sources of visitors?", Kind.FACT),
+        ("What do the sources say?", Kind.VIEWS),
         ("How exactly did exports fall?", Kind.EXPLANATION),
         ("Why did China ban Japanese seafood?", Kind.EXPLANATION),
         ("How did Japan react to the ban?", Kind.EXPLANATION),

@@ -93,6 +93,13 @@ def test_only_a_difference_beyond_chance_is_bold():
     assert "**+" in rows[-1]
 
 
+def test_the_table_names_what_is_not_run():
+    first, second, *_ = list_ablations(max_examples=10)
+    text = write_table([(first, scores_with(1.0))], max_examples=10, pairs=N, missing=[second.name])
+    assert text.splitlines()[-1] == f"Not run yet: `{second.name}`. The same command goes on with them."
+    assert "Not run" not in write_table([(first, scores_with(1.0))], max_examples=10, pairs=N)
+
+
 def test_kept_scores_are_read_back(tmp_path):
     scored = score_dev(ByTheTokens(), dev=make_dev(), max_batch_tokens=90)
     save_scores(tmp_path / "s.npz", scored)
