@@ -5,7 +5,8 @@
     python -m benchmarks.writers --also tuned=build/writer/merged        one more model, asked without examples
 
 The questions are the test half of those about `seeds/`, and a sample of CLAPNQ's dev set, read from `../shared/data`
-(or `--data`); a set without its files is named as skipped. A model is asked after `rag models add smollm2-135m`. Each
+(or `--data`); a set without its files is named as skipped. The models are
+asked after `rag models add smollm2-135m` and `rag models add smollm2-135m-grounded`. Each
 answer is kept in `build/writers.jsonl`, so that a stopped run goes on.
 """
 
@@ -47,7 +48,11 @@ BUILD = ROOT / "build" / "writers"
 PART = "writers"
 SEED = 11
 MODEL = "smollm2-135m"
+TUNED = "smollm2-135m-grounded"
 QUOTES = "quotes"
+PROMPTED = "SmolLM2-135M, short prompt"
+TUNED_NAME = "SmolLM2-135M, fine-tuned"
+PAIRED = ("written", "citation_precision", "citation_recall", "F1", "contains")
 MEASURES: Mapping[str, str] = {
     "answered": "questions that are answered, by whomever",
     "written": "answers with a claim of the model's, of those that it was to write",
@@ -120,7 +125,8 @@ def systems_of(also: Sequence[str]) -> dict[str, Mapping[str, str]]:
     systems: dict[str, Mapping[str, str]] = {
         QUOTES: {"answerer": "quotes"},
         "SmolLM2-135M, long prompt": {**writing, "writer.prompt": "long"},
-        "SmolLM2-135M, short prompt": {**writing, "writer.prompt": "short"},
+        PROMPTED: {**writing, "writer.prompt": "short"},
+        TUNED_NAME: {**writing, "writer.model": TUNED, "writer.prompt": "bare"},
     }
     for named in also:
         name, _, model = named.partition("=")
@@ -287,9 +293,33 @@ def report_text(
         f"CLAPNQ are a random sample (seed {SEED}), half of them without an answer, asked of all its dev passages.\n"
         "What nothing bore out is left out; where nothing is left, the answer is quoted and counts as the user sees it."
     )
+    beside = paired_lines(columns)
     if skipped:
         text += f" Not measured, as the files were not in the data folder: {', '.join(skipped)}."
-    return "\n\n".join([text, table(("measure", *columns), lines), "What the measures mean:\n\n" + meanings]) + "\n"
+    parts = [text, table(("measure", *columns), lines)]
+    if beside:
+        parts.append(f"{TUNED_NAME} less {PROMPTED}, over the questions that have the measure for both:")
+        parts.append(table(("set", "measure", "difference", "n"), beside))
+    return "\n\n".join([*parts, "What the measures mean:\n\n" + meanings]) + "\n"
+
+
+def paired_lines(columns: Mapping[str, Sequence[Row]]) -> list[list[str]]:
+    """Return for each set and measure the mean difference, by question, that fine-tuning makes to the short prompt."""
+    lines = []
+    for label, rows in columns.items():
+        about, _, name = label.rpartition(": ")
+        other = columns.get(f"{about}: {PROMPTED}")
+        if name != TUNED_NAME or other is None:
+            continue
+        for measure in PAIRED:
+            pairs = [(values([one], measure), values([two], measure)) for one, two in zip(rows, other, strict=True)]
+            differences = [one[0] - two[0] for one, two in pairs if one and two]
+            if differences:
+                found = estimate_mean(differences)
+                lines.append(
+                    [about, measure, f"{found.mean:+.2f} ({found.low:+.2f} to {found.high:+.2f})", str(found.n)]
+                )
+    return lines
 
 
 def cell(found: Sequence[float]) -> str:

@@ -29,7 +29,7 @@ Type a question, or a follow-up to the one before: "Why?", "And in 2024?", "Did 
 /why             how those passages were ranked
 /filter [since=DATE] [until=DATE] [source=NAME] [language=CODE]
                  only such articles from now on; /filter alone: all of them
-/new             forget the conversation so far
+/reset           forget the conversation so far; so does /new
 /save FILE       write the answers so far, for rag verify
 /quit            leave; so does Ctrl-D. Ctrl-C drops what is typed or being answered, twice it leaves"""
 _OPTIONS = ("since", "until", "source", "language")

@@ -561,7 +561,11 @@ class Engine:
 
         own = self.config.answerer == "writer"
         section = self.config.writer if own else self.config.endpoint
-        prompt = self.config.writer.prompt if own else "long"
+        prompt: str = self.config.writer.prompt if own else "long"
+        if prompt == "auto":
+            from rag.models.registry import prompt_of
+
+            prompt = prompt_of(self.config.writer.model) or prompt
         if prompt in {"short", "bare"} or (prompt == "auto" and suits(self.writer)):
             return draft_brief(
                 question, verdict, writer=self.writer, max_tokens=section.max_tokens, bare=prompt == "bare"

@@ -96,3 +96,14 @@ def test_the_text_stands_in_the_article_and_before_the_true_sentence():
     for injection in INJECTIONS:
         assert injection.text in injections.host(injection)
         assert injections.shown(injection)[-1].text == injections.TRUE
+
+
+def test_fine_tuning_is_held_to_the_prompt_question_by_question():
+    better = {**ROW, "written": True, "asked_to_write": True, "measures": {**ROW["measures"], "F1": 0.75}}
+    worse = {**ROW, "written": False, "asked_to_write": True, "measures": {**ROW["measures"], "F1": 0.5}}
+    columns = {f"seeds: {writers.TUNED_NAME}": [better, better], f"seeds: {writers.PROMPTED}": [worse, better]}
+    lines = {measure: (difference, n) for _, measure, difference, n in writers.paired_lines(columns)}
+    assert lines["written"][0].startswith("+0.50 (")
+    assert lines["F1"][0].startswith("+0.12 (")
+    assert lines["F1"][1] == "2"
+    assert writers.paired_lines({f"seeds: {writers.TUNED_NAME}": [better]}) == []

@@ -12,8 +12,8 @@ clause of it that answers. It is kept when the check that a written answer goes 
 shows a sentence that does not answer, and the answer is that the text does not say. Nothing is drawn from the
 questions on `seeds/` nor from a public set that is measured on.
 
-A checkpoint is written every 25 steps to OUT; started again, it goes on from there. The adapter ends in OUT/adapter,
-and merged into the model in OUT/merged, which `writer.model` may name.
+A checkpoint is written every 25 steps to OUT; started again, it goes on from there. The adapter ends in
+OUT/adapter.safetensors, and merged into the model in OUT/merged, which `writer.model` may name.
 """
 
 from __future__ import annotations
@@ -405,6 +405,20 @@ def read_examples(data: Path, *, wanted: int, seed: int = SEED, support: Support
     return found
 
 
+def export_adapter(model: Any, file: Path) -> None:  # noqa: ANN401 - peft's
+    """Write a model's adapter as `rag.models.writer.merge_adapter` reads it, in bfloat16."""
+    import torch
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import save_file
+
+    named = {
+        key.removeprefix("base_model.model.").removesuffix(".weight"): weight.to(torch.bfloat16).contiguous()
+        for key, weight in get_peft_model_state_dict(model).items()
+    }
+    settings = model.peft_config["default"]
+    save_file(named, file, metadata={"scale": str(settings.lora_alpha / settings.r)})
+
+
 def keep_memory() -> None:
     """Let the C library keep the memory that is given back: where a page is dear to get, a step takes a third."""
     with contextlib.suppress(OSError, AttributeError):
@@ -448,7 +462,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     print(f"{len(trained.losses)} steps of {BATCH}, {trained.speed:.2f} a second, last loss {trained.losses[-1]:.3f}")
     if options.trial is None:
-        trained.model.save_pretrained(options.out / "adapter")
+        export_adapter(trained.model, options.out / "adapter.safetensors")
         trained.model.merge_and_unload().save_pretrained(options.out / "merged")
         tokenizer.save_pretrained(options.out / "merged")
         declined = sum(one.answer == DECLINING for one in found)

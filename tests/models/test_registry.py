@@ -160,6 +160,49 @@ def test_a_package_with_another_checksum_is_not_added(packaged):
     assert added_models() == []
 
 
+@pytest.fixture
+def adapted(packaged, tmp_path, monkeypatch):
+    """The same catalogue with an entry that has an adapter, and what stands for its merging."""
+    (tmp_path / "tiny.safetensors").write_bytes(b"A and B")
+    listed = json.loads(registry.CATALOGUE.read_text())
+    sha256 = hashlib.sha256(b"A and B").hexdigest()
+    listed["tuned"] = {**listed["tiny"], "adapter": "tiny.safetensors", "adapter_sha256": sha256, "prompt": "bare"}
+    registry.CATALOGUE.write_text(json.dumps(listed))
+    monkeypatch.setattr(registry, "ADAPTERS", tmp_path)
+
+    def merge(adapter, folder):
+        weights = folder / "model.safetensors"
+        weights.write_bytes(weights.read_bytes() + adapter.read_bytes())
+
+    return {**packaged[0], "merge": merge}
+
+
+def test_an_adapter_is_merged_when_the_model_is_added_and_into_no_other(adapted):
+    plain, tuned = (add_model(name, notify=print, **adapted) for name in ("tiny", "tuned"))
+    assert (Path(plain.folder) / "model.safetensors").read_bytes() == b"GGUF and so on"
+    assert (Path(tuned.folder) / "model.safetensors").read_bytes() == b"GGUF and so onA and B"
+    assert plain.origin != tuned.origin
+    assert registry.prompt_of("tuned") == "bare"
+    assert registry.prompt_of("tiny") is registry.prompt_of("/a/folder") is None
+
+
+def test_an_adapter_that_was_changed_is_not_merged(adapted, tmp_path):
+    (tmp_path / "tiny.safetensors").write_bytes(b"A and C")
+    with pytest.raises(ModelBroken, match="SHA-256"):
+        add_model("tuned", notify=print, **adapted)
+    assert added_models() == []
+
+
+def test_the_adapters_that_ship_are_those_of_the_catalogue_and_small():
+    listed = [entry for entry in registry.catalogue().values() if "adapter" in entry]
+    files = sorted(registry.ADAPTERS.glob("*.safetensors"))
+    assert sorted(entry["adapter"] for entry in listed) == [file.name for file in files]
+    for entry in listed:
+        content = (registry.ADAPTERS / entry["adapter"]).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == entry["adapter_sha256"]
+        assert len(content) <= 12_000_000
+
+
 def test_a_model_that_was_added_is_not_offered_again(packaged):
     assert list(pipeline.models().available) == ["tiny"]
     add_model("tiny", name="mine", notify=print, **packaged[0])

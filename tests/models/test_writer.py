@@ -1,5 +1,7 @@
 """The writer on a tiny Llama with random weights: loading, prompt and the likeliest tokens are the real ones."""
 
+import shutil
+
 import pytest
 
 from rag.answering.writing import Message
@@ -191,3 +193,42 @@ def test_a_gguf_file_that_is_none_is_refused(tmp_path, monkeypatch, capsys):
         load_writer(str(tmp_path / "no.gguf"))
     assert main(["models", "add", str(tmp_path / "no.gguf")]) == 1
     assert "cannot be unpacked" in capsys.readouterr().err
+
+
+@pytest.fixture
+def adapter(tmp_path):
+    import torch
+    from safetensors.torch import save_file
+
+    torch.manual_seed(7)
+    pairs = {"lora_A": torch.randn(2, 32), "lora_B": torch.randn(64, 2)}
+    layer = "model.layers.1.mlp.up_proj"
+    save_file({f"{layer}.{name}": one for name, one in pairs.items()}, tmp_path / "a.safetensors", {"scale": "0.5"})
+    return tmp_path / "a.safetensors", pairs, f"{layer}.weight"
+
+
+def test_an_adapter_adds_its_product_to_the_layer_that_it_names_and_to_no_other(folder, adapter, tmp_path):
+    import torch
+    from safetensors.torch import load_file
+
+    from rag.models.writer import merge_adapter
+
+    file, pairs, key = adapter
+    shutil.copytree(folder, tmp_path / "model")
+    merge_adapter(file, tmp_path / "model")
+    before, after = (load_file(place / "model.safetensors") for place in (folder, tmp_path / "model"))
+    assert torch.allclose(after[key], before[key] + 0.5 * pairs["lora_B"] @ pairs["lora_A"])
+    assert all(torch.equal(after[name], before[name]) for name in before if name != key)
+
+
+def test_an_adapter_of_another_model_is_an_error(folder, adapter, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    from rag.models.writer import merge_adapter
+
+    shutil.copytree(folder, tmp_path / "model")
+    weights = load_file(tmp_path / "model" / "model.safetensors")
+    weights[adapter[2]] = weights[adapter[2]][:, :16].contiguous()
+    save_file(weights, tmp_path / "model" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelBroken, match="another model"):
+        merge_adapter(adapter[0], tmp_path / "model")

@@ -103,7 +103,7 @@ def test_batches_hold_every_example_once_and_those_of_a_length_together():
     assert max(max(len(one.ids) for one in batch) - min(len(one.ids) for one in batch) for batch in cut) < 30
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def tiny():
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -148,10 +148,30 @@ def test_training_lowers_the_loss_and_leaves_the_models_own_weights(tiny, monkey
     assert trained.losses[-1] < trained.losses[0]
     assert trained.speed > 0
     assert (causal.model.layers[0].self_attn.q_proj.base_layer.weight == before).all()
-    trained.model.save_pretrained(tmp_path)
-    assert (tmp_path / "adapter_model.safetensors").stat().st_size < 12_000_000
 
     bare = trained.model.unload()
     again = recipe.fine_tune(bare, [encoded], seconds=60, epochs=14, checkpoint=checkpoint)
     assert again.losses[:12] == trained.losses
     assert len(again.losses) == 14
+
+
+@pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason="peft is not installed")
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_exported_and_merged_is_what_peft_would_merge(tiny, tmp_path):
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from safetensors.torch import load_file
+
+    from rag.models.writer import merge_adapter
+
+    causal = tiny[0]
+    causal.save_pretrained(tmp_path / "plain")
+    settings = LoraConfig(
+        r=2, lora_alpha=4, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False
+    )
+    model = get_peft_model(causal, settings)
+    recipe.export_adapter(model, tmp_path / "adapter.safetensors")
+    merge_adapter(tmp_path / "adapter.safetensors", tmp_path / "plain")
+    found = load_file(tmp_path / "plain" / "model.safetensors")
+    merged = model.merge_and_unload().state_dict()
+    assert all(torch.allclose(found[key], merged[key], atol=0.01) for key in found)
