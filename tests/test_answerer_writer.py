@@ -177,3 +177,12 @@ def test_a_small_model_is_asked_briefly_unless_the_settings_say_otherwise(ask, p
     writer = FakeWriter(TRUE, parameters)
     ask(TRUE, "--set", f"writer.prompt={setting}", writer=writer)
     assert (f"[1] “{TRUE}”" in writer.asked[0][-1].content) is numbered
+
+
+def test_a_model_that_was_trained_without_worked_examples_is_asked_without_them(ask):
+    tuned, plain = FakeWriter(TRUE), FakeWriter(TRUE)
+    ask(TRUE, "--set", "writer.model=smollm2-135m-grounded", writer=tuned)
+    ask(TRUE, writer=plain)
+    assert [message.role for message in tuned.asked[0]] == ["system", "user"]
+    assert tuned.asked[0][-1] == plain.asked[0][-1]
+    assert len(plain.asked[0]) == 6
