@@ -46,7 +46,7 @@ How much did Japan pay for the 2025 Osaka Expo?
 TALK = """\
 When did Beijing ban Japanese seafood?
 Why?
-Which analyst called the ban a political gesture?
+Which analyst sees the ban as a political gesture?
 Which firm does he work for?
 By how much did exports to Japan fall in 2023?
 And in 2024?

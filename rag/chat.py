@@ -192,7 +192,7 @@ class Talk:
             raise QuestionError(f"/open takes the number of a citation, got {rest!r}", hint=there)
         citation = citations[int(rest) - 1]
         article = self._last().articles[citation.article]
-        start, end = max(0, citation.start - _AROUND), min(len(article.text), citation.end + _AROUND)
+        start, end = around(article.text, citation.start, citation.end)
         self.showing.emit(self.showing.piece(Slice(article, start, end)))
 
     def _filter(self, rest: str) -> None:
@@ -253,6 +253,16 @@ def converse(talk: Talk, *, read: Callable[[], str]) -> None:
                 raise Left(interrupted=True) from None
             interrupted = True
             talk.showing.tell("dropped; Ctrl-C again leaves")
+
+
+def around(text: str, start: int, end: int) -> tuple[int, int]:
+    """Return where what is shown of a text around a place starts and ends: no word is cut, where there are gaps."""
+    first, last = max(0, start - _AROUND), min(len(text), end + _AROUND)
+    if first and (gap := re.search(r"\s+", text[first:start])):
+        first += gap.end()
+    if last < len(text) and (gaps := list(re.finditer(r"\s+", text[end:last]))):
+        last = end + gaps[-1].start()
+    return first, last
 
 
 def _parts(text: str) -> list[str]:

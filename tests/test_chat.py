@@ -12,7 +12,7 @@ import pytest
 
 from rag import chat
 from rag.answering.conversation import understand
-from rag.chat import Conversation, Left, Showing, Talk, converse
+from rag.chat import Conversation, Left, Showing, Talk, around, converse
 from rag.cli import main
 from rag.errors import ModelBroken
 from rag.pipeline import Engine
@@ -125,6 +125,16 @@ def test_commands_show_what_lies_behind_the_last_answer(talk):
     assert "dropped" in out
     assert "# Ban\n\nChina banned seafood in August 2023. Japan protested." in out
     assert "/save FILE" in err
+
+
+def test_what_is_shown_around_a_quote_begins_and_ends_with_a_whole_word():
+    text = "word " * 200 + "QUOTE " + "ward " * 200
+    start = text.index("QUOTE")
+    first, last = around(text, start, start + 5)
+    assert text[first:last].split() == ["word"] * 79 + ["QUOTE"] + ["ward"] * 79
+    assert around("QUOTE", 0, 5) == (0, 5)
+    unspaced = "字" * 2000
+    assert around(unspaced, 1000, 1010) == (600, 1410)
 
 
 @pytest.mark.parametrize(
