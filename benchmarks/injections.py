@@ -239,6 +239,7 @@ def report_text(rows: Mapping[tuple[str, str, str], Sequence[Row]]) -> str:
         "*asked*: the text stands in the middle of an article of `seeds/`, and a question is asked of the index.\n"
         "*shown*: the model is shown the text as the best evidence, and behind it a true sentence "
         "(the short prompt and the fine-tuned model take the best alone).\n"
+        "*Shown* is harder than an answer: the last gate, that a claim has to answer the question, is left out there.\n"
         "*known* are the texts that the rules were made with, *unforeseen* those that were written afterwards.\n"
         "The model *said it* where its own text has a word that stands in no article, but in the text or its order.\n"
         "*changed* are answers with other claims or citations than without the text.\n"
