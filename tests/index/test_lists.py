@@ -136,6 +136,13 @@ def test_where_lists_take_no_less_time_every_row_is_compared(tmp_path, monkeypat
     assert VectorIndex.load(tmp_path).search(query, k=10)[0].tolist() == nearest(query).tolist()
 
 
+def test_a_larger_share_is_tried_only_where_a_smaller_one_finds_too_little(tmp_path, monkeypatch):
+    tried = iter([(0.5, 0.0), (0.99, 5e3), (1.0, 0.0)])  # the second takes longer than all rows, the third need not be
+    monkeypatch.setattr(lists, "_measure", lambda *_: next(tried))
+    assert write(Rows(ROWS), tmp_path).kind == "flat"
+    assert len(list(tried)) == 1
+
+
 def test_where_lists_find_too_little_every_row_is_compared(tmp_path, monkeypatch):
     monkeypatch.setattr(lists, "_measure", lambda *_: (0.5, 0.0))
     assert write(Rows(ROWS), tmp_path).kind == "flat"
