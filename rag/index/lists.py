@@ -63,8 +63,8 @@ class Search:
     """How a generation's vectors are searched, and what the choice rests on.
 
     `compared` is how many rows are compared with a question, `recall_at_10` how many of the ten nearest are found of
-    those that a comparison with every row finds. Times are of the processor, for one question; None where nothing had to
-    be measured.
+    those that a comparison with every row finds. Times are of the processor, for one question; None where nothing had
+    to be measured.
     """
 
     kind: Literal["flat", "lists"]

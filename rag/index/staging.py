@@ -6,13 +6,14 @@ generation will have, which texts have to be encoded, and where the journal has 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rag.index.store import StoredArticle, StoredFile, StoreWriter
+from rag.index.store import StoredArticle, StoredFile, StoreWriter, told_by_the_system
 
 _TABLES = """
 CREATE TABLE entries (
@@ -44,6 +45,9 @@ class Staging:
     """A store of what is new, and lists of what is to be done; a context that leaves no file behind.
 
     `file` None keeps it where the system keeps temporary files.
+
+    Raises:
+        OSError: the file cannot be written, as when the disk is full.
     """
 
     def __init__(self, file: Path | None, *, cache_bytes: int) -> None:
@@ -51,8 +55,8 @@ class Staging:
         if file is not None:
             file.unlink(missing_ok=True)  # what a dead build left
         self._store = StoreWriter(file, cache_bytes=cache_bytes)
-        self._all = self._store.connection.execute
-        self._store.connection.executescript(_TABLES)
+        with told_by_the_system(file or Path()):
+            self._store.connection.executescript(_TABLES)
 
     def __enter__(self) -> Self:
         return self
@@ -66,7 +70,12 @@ class Staging:
 
     def flush(self) -> None:
         """Let others read the file."""
-        self._store.connection.commit()
+        with told_by_the_system(self.file or Path()):
+            self._store.connection.commit()
+
+    def _all(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        with told_by_the_system(self.file or Path()):
+            return self._store.connection.execute(statement, values)
 
     # Articles
 
@@ -110,7 +119,8 @@ class Staging:
 
     def remember(self, records: Iterable[tuple[str, int]]) -> None:
         """Note which record of the journal has the vector of a text, by the text's hash."""
-        self._store.connection.executemany("INSERT OR IGNORE INTO journalled (hash, record) VALUES (?, ?)", records)
+        with told_by_the_system(self.file or Path()):
+            self._store.connection.executemany("INSERT OR IGNORE INTO journalled (hash, record) VALUES (?, ?)", records)
 
     def take_up(self, records: Iterable[tuple[str, int]]) -> None:
         """Do as `remember`, and count the texts as no longer missing."""

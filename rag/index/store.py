@@ -152,7 +152,7 @@ class StoreWriter:
         self._file = file or Path()
         self.articles = 0
         self.passages = 0
-        with _told_by_the_system(self._file):
+        with told_by_the_system(self._file):
             self.connection = sqlite3.connect(file.absolute().as_uri() if file else "", uri=True)
             # The generation is sealed after this file is whole, so a journal would guard nothing.
             self.connection.executescript(
@@ -168,14 +168,14 @@ class StoreWriter:
     ) -> None:
         try:
             if kind is None:
-                with _told_by_the_system(self._file):
+                with told_by_the_system(self._file):
                     self.connection.commit()
         finally:
             self.connection.close()
 
     def add(self, stored: StoredArticle) -> None:
         """Append one article."""
-        with _told_by_the_system(self._file):
+        with told_by_the_system(self._file):
             marks = ", ".join("?" * 22)
             row = (*_article_row(self.articles, stored), self.passages, len(stored.passages))
             self.connection.execute(f"INSERT INTO articles VALUES ({marks})", row)
@@ -198,7 +198,7 @@ class StoreWriter:
 
     def copy(self, source: str, article_id: str, *, file: str) -> tuple[int, int]:
         """Append an article of an attached store, read from `file`; return its first row there, and how many it has."""
-        with _told_by_the_system(self._file):
+        with told_by_the_system(self._file):
             found = self.connection.execute(
                 f"SELECT number, first_row, passages FROM {source}.articles WHERE id = ?", (article_id,)
             ).fetchone()
@@ -245,7 +245,7 @@ class StoreWriter:
 
     def finish(self, *, files: Iterable[StoredFile] = (), copies: Mapping[str, str] = MappingProxyType({})) -> None:
         """Add the files that were read whole, note which articles are copies of which, and write what filters need."""
-        with _told_by_the_system(self._file):
+        with told_by_the_system(self._file):
             self.connection.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?)", map(astuple, files))
             self.connection.executemany(
                 "UPDATE articles SET copy_of = ? WHERE id = ?", ((of, name) for name, of in copies.items())
@@ -284,7 +284,7 @@ def _numbered(numbers: dict[tuple[str, str], int], kind: str, name: str | None) 
 
 
 @contextlib.contextmanager
-def _told_by_the_system(file: Path) -> Iterator[None]:
+def told_by_the_system(file: Path) -> Iterator[None]:
     """Turn what SQLite says when it cannot write into the system's error."""
     try:
         yield
