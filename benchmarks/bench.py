@@ -233,7 +233,7 @@ def vectors(bench: Bench, size: int | str) -> Path:
     index = open_index(built(bench, ours, size))
     # Of the few articles that are cut in two, the first half stands for the whole.
     first: dict[str, int] = {}
-    for place, passage in enumerate(index.store.passages(range(index.manifest.passages))):
+    for place, passage in enumerate(index.store.passages_with_texts(range(index.manifest.passages))[0]):
         first.setdefault(passage.article, place)
     np.save(target, index.vectors.rows(np.array([first[row["id"]] for row in rows])))
     return target

@@ -197,7 +197,7 @@ def search(index: Path, questions: Path, *, rounds: int) -> None:
     rng = random.Random(SEED)
     rows = [rng.randrange(size) for _ in vectors]
     # Words as a question about a passage has them: eight of its own, the commonest among them.
-    texts = opened.store.passage_texts(opened.store.passages(rows))
+    _, texts = opened.store.passages_with_texts(rows)
     words = [rng.sample(terms(text), min(8, len(terms(text)))) for text in texts]
     filters = {
         "none": None,

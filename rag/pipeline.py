@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypedDict
 
 from rag import __version__
 from rag.errors import ArticleMissing, ConfigError, IndexBroken, IndexMissing, QuestionError
@@ -631,16 +631,9 @@ class Engine:
             self.reporting.finish()
             index = open_index(folder)
         manifest = index.manifest
-        passages, retrieval = self.config.passages, self.config.retrieval
         built = {**manifest.passage_settings, **manifest.lexical_settings}
-        now = {
-            "max_tokens": passages.max_tokens,
-            "overlap_sentences": passages.overlap_sentences,
-            "k1": retrieval.k1,
-            "b": retrieval.b,
-        }
         fits = same_questions(manifest.encoder.fingerprint, self.encoder.fingerprint)
-        if fits and all(built[name] == value for name, value in now.items()):
+        if fits and all(built[name] == value for name, value in _building(self.config).items()):
             return index
         differing = manifest.differences(index_facts(self.config, self.encoder))  # imports all that builds an index
         if not fits:
@@ -764,12 +757,24 @@ def _one_by_one(encode: Callable[[list[str]], NDArray[np.float32]]) -> Callable[
 def _build_settings(config: Config) -> BuildSettings:
     from rag.index.build import BuildSettings
 
-    return BuildSettings(
-        max_tokens=config.passages.max_tokens,
-        overlap_sentences=config.passages.overlap_sentences,
-        k1=config.retrieval.k1,
-        b=config.retrieval.b,
-    )
+    return BuildSettings(**_building(config))
+
+
+class _Building(TypedDict):
+    max_tokens: int
+    overlap_sentences: int
+    k1: float
+    b: float
+
+
+def _building(config: Config) -> _Building:
+    passages, retrieval = config.passages, config.retrieval
+    return {
+        "max_tokens": passages.max_tokens,
+        "overlap_sentences": passages.overlap_sentences,
+        "k1": retrieval.k1,
+        "b": retrieval.b,
+    }
 
 
 def _worded(question: str) -> str:

@@ -6,10 +6,9 @@ combination scored is kept in the cache for the next.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from rag.answering.reading import PassageReader
     from rag.models.encoder import Encoder
     from rag.models.reader import Page, PassageReading
     from rag.pipeline import AnyReader
@@ -58,10 +58,11 @@ def sweep(
     measure = measure or ("right" if dataset.has_answers and selection.answers is not False else "nDCG@10")
     selection = replace(selection, answers=measure in ANSWER_MEASURES)
     models = _Models(encoder, reporting)
+    asked = {"program": _program(), "answers": selection.answers, "dataset": _facts(dataset)}
     scores = []
     for number, (chosen, settings) in enumerate(configs, start=1):
         reporting.notify(f"{number} of {len(configs)}: {', '.join(f'{key}={value}' for key, value in chosen.items())}")
-        measures = _scores(settings, dataset, selection=selection, reporting=reporting, models=models)
+        measures = _scores(settings, dataset, asked=asked, selection=selection, reporting=reporting, models=models)
         scores.append((chosen, [found[measure] for found in measures if measure in found]))
     if not scores[0][1] or len({len(found) for _, found in scores}) > 1:
         raise QuestionError(
@@ -71,12 +72,20 @@ def sweep(
     return Sweep(dataset.name, measure, len(scores[0][1]), tuple(rank_combinations(scores, measure=measure)))
 
 
-def _scores(config: Config, dataset: Dataset, *, selection: Selection, reporting: Reporting, models: _Models) -> Scores:
-    """Return the measures of each question, as they were kept or are found now."""
+def _scores(
+    config: Config,
+    dataset: Dataset,
+    *,
+    asked: Mapping[str, object],
+    selection: Selection,
+    reporting: Reporting,
+    models: _Models,
+) -> Scores:
+    """Return the measures of each question, as they were kept or are found now; `asked` is all but the settings."""
     encoder, reader = models.encoder(config), models.reader(config)
     settings = indexed(config, dataset, reporting=reporting, encoder=encoder, apart=True)
     with Engine(settings, encoder=encoder, reader=reader) as engine:
-        facts = {**engine.stamp(None), "program": _program(), "answers": selection.answers, "dataset": _facts(dataset)}
+        facts = {**engine.stamp(None), **asked}
     name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()[:32]
     file = dataset_folder(dataset) / "scores" / f"{name}.json"
     try:
@@ -95,7 +104,6 @@ def _facts(dataset: Dataset) -> list[object]:
     return [[asdict(question) for question in dataset.questions], dataset.qrels]
 
 
-@functools.cache
 def _program() -> str:
     """Return a hash of this program's code, since scores hold for it alone."""
     code = hashlib.sha256()
@@ -131,7 +139,7 @@ class _Models:
 
     def _opened(self, config: Config) -> AnyReader | None:
         reader = reader_of(config, self._reporting.notify)
-        return None if reader is None else cast("AnyReader", _RememberingReader(reader))
+        return None if reader is None else cast("AnyReader", RememberingReader(reader))
 
     def _once(self, key: object, load: Callable[[], T]) -> T:
         if key not in self._loaded:
@@ -185,10 +193,10 @@ class _Remembering:
         return np.stack([self._known[kind, text] for text in texts])
 
 
-class _RememberingReader:
+class RememberingReader:
     """A reader that reads no pair twice; what it makes of one depends on nothing beside it."""
 
-    def __init__(self, reader: AnyReader) -> None:
+    def __init__(self, reader: PassageReader) -> None:
         self._reader = reader
         self._known: dict[tuple[str, Page], PassageReading] = {}
 

@@ -122,7 +122,7 @@ def rank_the_plain_way(index, vector, words, *, settings, allowed):
         dense = np.vecdot(index.vectors.rows(rows), vector)
         fused = min_max(dense, lexical[rows], dense_weight=settings.dense_weight)
     order = np.lexsort((rows, -fused))
-    passages = index.store.passages(rows[order].tolist())
+    passages, _ = index.store.passages_with_texts(rows[order].tolist())
     kept = []
     for passage, score in zip(passages, fused[order].tolist(), strict=True):
         text = index.store.article(passage.article).text[passage.start : passage.end]

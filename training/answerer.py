@@ -28,10 +28,10 @@ from sklearn.linear_model import LogisticRegression
 
 from rag.answering import Finding, ReaderJudge, Reading
 from rag.answering.judging import Logistic
-from rag.answering.reading import Candidate, DecisionFeatures, PassageFeatures, PassageReader, SentenceFeatures
+from rag.answering.reading import Candidate, DecisionFeatures, PassageFeatures, SentenceFeatures
 from rag.config import Config, load_config
-from rag.models.reader import Page, PassageReading
 from rag.pipeline import Engine, Reporting, index_articles
+from rag.sweeping import RememberingReader
 from training import reliability
 from training.examples import pick_share
 from training.measures import bootstrap_mean
@@ -83,26 +83,6 @@ class Outcome:
     asked: Asked
     confidence: float
     right: bool
-
-
-class Remembering:
-    """A reader that reads every pair once: each stage of the fit asks the same questions."""
-
-    def __init__(self, reader: PassageReader) -> None:
-        self._reader = reader
-        self._known: dict[tuple[str, Page], PassageReading] = {}
-        self.name, self.revision = reader.name, reader.revision
-
-    def sizes(self, question: str, passages: Sequence[Page]) -> list[int]:
-        """Return how many tokens reading each passage takes."""
-        return self._reader.sizes(question, passages)
-
-    def read(self, question: str, passages: Sequence[Page]) -> list[PassageReading]:
-        """Return what each passage has to say, read now or before."""
-        missing = [page for page in dict.fromkeys(passages) if (question, page) not in self._known]
-        made = self._reader.read(question, missing)
-        self._known |= {(question, page): reading for page, reading in zip(missing, made, strict=True)}
-        return [self._known[question, page] for page in passages]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +184,7 @@ def search_all(engine: Engine, questions: Sequence[Asked]) -> QuestionSet:
         search = engine.search(asked.question)
         readings = tuple(Reading(hit, search.articles[hit.passage.article]) for hit in search.ranking.hits)
         found.append(Found(asked, readings))
-    remembering = ReaderJudge(Remembering(judge.reader), rarity=judge.rarity, budget=judge.budget)
+    remembering = ReaderJudge(RememberingReader(judge.reader), rarity=judge.rarity, budget=judge.budget)
     return QuestionSet(tuple(found), remembering)
 
 
@@ -233,6 +213,17 @@ def fit(
     return Logistic(tuple(map(float, plain)), float(model.intercept_[0] - plain @ mean))
 
 
+def scale(
+    direction: NDArray[np.float64],
+    features: NDArray[np.float64],
+    labels: NDArray[np.bool_],
+    weights: NDArray[np.float64],
+) -> Logistic:
+    """Return the model that makes a probability of the features (n, d) along a direction (d,): Platt's scaling."""
+    scaled = fit((features @ direction)[:, None], labels, weights, strength=100.0)
+    return Logistic(tuple(float(scaled.weights[0] * weight) for weight in direction), scaled.bias)
+
+
 @dataclass(frozen=True, slots=True)
 class Labelled:
     """The feature rows of a question, and which of them are right."""
@@ -255,8 +246,7 @@ def fit_sentences(sets: Sequence[Sequence[Labelled]]) -> Logistic:
     right = np.array([right for one in usable for right in one.right])
     sizes = np.array([len(one.right) for one in usable])
     direction = fit_order(features, right, sizes, weights)
-    scaled = fit((features @ direction)[:, None], right, np.repeat(weights, sizes), strength=100.0)
-    return Logistic(tuple(float(scaled.weights[0] * weight) for weight in direction), scaled.bias)
+    return scale(direction, features, right, np.repeat(weights, sizes))
 
 
 def fit_order(
@@ -345,8 +335,7 @@ def fit_decision(sets: Sequence[Sequence[Decided]]) -> Logistic:
     signs = np.array([SIGNS[field.name] for field in fields(DecisionFeatures)])
     direction = fit_signed(features, answerable, weights, signs=signs)
     right = np.array([one.right for one in usable])
-    scaled = fit((features @ direction)[:, None], right, weights, strength=100.0)
-    return Logistic(tuple(float(scaled.weights[0] * weight) for weight in direction), scaled.bias)
+    return scale(direction, features, right, weights)
 
 
 def fit_signed(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -55,7 +56,7 @@ class Staging:
         if file is not None:
             file.unlink(missing_ok=True)  # what a dead build left
         self._store = StoreWriter(file, cache_bytes=cache_bytes)
-        with told_by_the_system(file or Path()):
+        with self._writing():
             self._store.connection.executescript(_TABLES)
 
     def __enter__(self) -> Self:
@@ -70,11 +71,14 @@ class Staging:
 
     def flush(self) -> None:
         """Let others read the file."""
-        with told_by_the_system(self.file or Path()):
+        with self._writing():
             self._store.connection.commit()
 
+    def _writing(self) -> AbstractContextManager[None]:
+        return told_by_the_system(self.file or Path())
+
     def _all(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
-        with told_by_the_system(self.file or Path()):
+        with self._writing():
             return self._store.connection.execute(statement, values)
 
     # Articles
@@ -119,7 +123,7 @@ class Staging:
 
     def remember(self, records: Iterable[tuple[str, int]]) -> None:
         """Note which record of the journal has the vector of a text, by the text's hash."""
-        with told_by_the_system(self.file or Path()):
+        with self._writing():
             self._store.connection.executemany("INSERT OR IGNORE INTO journalled (hash, record) VALUES (?, ?)", records)
 
     def take_up(self, records: Iterable[tuple[str, int]]) -> None:

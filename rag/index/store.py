@@ -346,17 +346,6 @@ class Store:
             raise ArticleMissing(f"no passage {article_id}#{ordinal} in the index", hint=f"see: rag show {article_id}")
         return _passage(row)
 
-    def passages(self, rows: Sequence[int]) -> list[Passage]:
-        """Return passages by row number, in the order asked for."""
-        found: dict[int, Passage] = {}
-        for batch in _batches(sorted(set(rows))):
-            query = (
-                f"SELECT p.row, {_PASSAGE} FROM passages p JOIN articles a ON a.number = p.article "
-                f"WHERE p.row IN ({', '.join('?' * len(batch))})"
-            )
-            found.update({row[0]: _passage(row[1:]) for row in self._all(query, batch)})
-        return [found[row] for row in rows]
-
     def passages_with_texts(self, rows: Sequence[int]) -> tuple[list[Passage], list[str]]:
         """Return passages by row number, in the order asked for, and their slices of their articles."""
         found: dict[int, tuple[Passage, str]] = {}
@@ -368,18 +357,6 @@ class Store:
             )
             found.update({row[0]: (_passage(row[2:]), row[1]) for row in self._all(query, batch)})
         return [found[row][0] for row in rows], [found[row][1] for row in rows]
-
-    def passage_texts(self, passages: Sequence[Passage]) -> list[str]:
-        """Return passages' slices of their articles, in the order asked for, without reading the articles."""
-        texts: list[str] = []
-        for batch in _batches(passages):
-            query = (
-                f"WITH wanted (id, first, length) AS (VALUES {', '.join(['(?, ?, ?)'] * len(batch))}) "
-                "SELECT (SELECT substr(text, first, length) FROM articles a WHERE a.id = wanted.id) FROM wanted"
-            )
-            slices = [(passage.article, passage.start + 1, passage.end - passage.start) for passage in batch]
-            texts += [str(row[0]) for row in self._all(query, [value for slice_ in slices for value in slice_])]
-        return texts
 
     def article_ids(self) -> list[str]:
         """Return the ids of all articles, sorted."""

@@ -51,7 +51,7 @@ def test_row_i_is_the_same_passage_in_all_three_stores(articles, index, word_enc
     opened = open_index(index)
     for row, word in enumerate(["seafood", "Beijing"]):
         assert opened.lexical.scores([word.casefold()] if word != "Beijing" else ["beij"]).argmax() == row
-        assert word in opened.store.passage_texts(opened.store.passages([row]))[0]
+        assert word in opened.store.passages_with_texts([row])[1][0]
         nearest, _ = opened.vectors.search(word_encoder.encode_queries([word])[0], k=1)
         assert nearest.tolist() == [row]
 
@@ -87,7 +87,7 @@ def test_an_updated_index_holds_what_a_new_one_would(articles, index, word_encod
     rows = range(one.manifest.passages)
     assert updated.content == fresh.content
     assert (updated.added, updated.changed, updated.removed) == (("new.txt",), ("talks.md",), ("ban.md",))
-    assert one.store.passages(rows) == other.store.passages(rows)
+    assert one.store.passages_with_texts(rows) == other.store.passages_with_texts(rows)
     assert (one.vectors.rows(list(rows)) == other.vectors.rows(list(rows))).all()
     assert one.lexical.scores(["minist"]).tolist() == other.lexical.scores(["minist"]).tolist()
 
@@ -498,8 +498,7 @@ def test_the_manifest_tells_how_vectors_are_searched_and_what_was_measured(artic
     assert search["kind"] == "lists"
     assert search["recall_at_10"] >= 0.98
     assert search["compared"] < opened.manifest.passages
-    row = opened.store.passages([5])[0]
-    text = opened.store.passage_texts([row])[0]
+    _, (text,) = opened.store.passages_with_texts([5])
     vector = word_encoder.encode_queries([text])[0]
     scores = opened.vectors.rows(np.arange(opened.manifest.passages)) @ vector
     found, cosines = opened.vectors.search(vector, k=5)
@@ -519,7 +518,7 @@ def test_an_index_in_lists_is_updated_to_what_a_new_one_holds(articles, index, w
     one, other = open_index(index), open_index(tmp_path / "fresh")
     rows = np.arange(one.manifest.passages)
     assert np.array_equal(one.vectors.rows(rows), other.vectors.rows(rows))
-    assert one.store.passages(rows.tolist()) == other.store.passages(rows.tolist())
+    assert one.store.passages_with_texts(rows.tolist()) == other.store.passages_with_texts(rows.tolist())
 
 
 def test_opening_reads_no_file_whole(articles, index, word_encoder, monkeypatch):

@@ -33,8 +33,7 @@ def build(articles, index, encoder):
 def contents(index):
     opened = open_index(index)
     rows = list(range(opened.manifest.passages))
-    passages = opened.store.passages(rows)
-    texts = opened.store.passage_texts(passages)
+    passages, texts = opened.store.passages_with_texts(rows)
     return opened.manifest.content, passages, texts, opened.vectors.rows(np.array(rows))
 
 

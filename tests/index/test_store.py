@@ -103,14 +103,13 @@ def test_a_passages_text_is_its_slice_of_the_article(tmp_path_factory, text, dat
     article = Article(id="x", path="x", text=text, title="t")
     passage = Passage("x", 0, start, end, ())
     store = store_of(tmp_path_factory.mktemp("store"), StoredArticle(article, "x", "h", (passage,), ("h",), ("w",)))
-    assert store.passage_texts([passage, passage]) == [text[start:end]] * 2
     assert store.passages_with_texts([0, 0]) == ([passage] * 2, [text[start:end]] * 2)
 
 
 def test_passages_come_back_in_the_order_asked_for(tmp_path):
     store = store_of(tmp_path, *(stored(f"{number:04}") for number in range(1200)))
     rows = [1100, 3, 700, 3]
-    assert [passage.article for passage in store.passages(rows)] == [f"{row:04}" for row in rows]
+    assert [passage.article for passage in store.passages_with_texts(rows)[0]] == [f"{row:04}" for row in rows]
 
 
 def test_articles_and_texts_come_back_in_the_order_asked_for(tmp_path):
@@ -119,12 +118,10 @@ def test_articles_and_texts_come_back_in_the_order_asked_for(tmp_path):
     wanted = [*reversed(names), "0003"]
     assert list(store.articles(wanted)) == wanted[:-1]
     assert store.articles(["0700"]) == {"0700": store.article("0700")}
-    passages = store.passages(list(range(1199, -1, -1)))
-    assert store.passage_texts(passages) == [store.article(p.article).text[p.start : p.end] for p in passages]
-    assert (store.articles([]), store.passage_texts([])) == ({}, [])
-    rows = [1100, 3, 700, 3]
-    assert store.passages_with_texts(rows) == (store.passages(rows), store.passage_texts(store.passages(rows)))
-    assert store.passages_with_texts([]) == ([], [])
+    passages, texts = store.passages_with_texts([*range(1199, -1, -1), 3])
+    assert [p.article for p in passages] == [*reversed(names), "0003"]
+    assert texts == [store.article(p.article).text[p.start : p.end] for p in passages]
+    assert (store.articles([]), store.passages_with_texts([])) == ({}, ([], []))
 
 
 @pytest.mark.skipif(sqlite3.threadsafety < 3, reason="this SQLite was not built for threads")

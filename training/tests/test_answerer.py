@@ -10,6 +10,7 @@ from rag.answering import ReaderJudge, Reading
 from rag.answering.reading import DecisionFeatures
 from rag.models.reader import PassageReading
 from rag.records import Article, Hit, Passage, Span
+from rag.sweeping import RememberingReader
 from training.answerer import (
     SIGNS,
     Asked,
@@ -17,7 +18,6 @@ from training.answerer import (
     Labelled,
     Outcome,
     QuestionSet,
-    Remembering,
     answer_all,
     choose_threshold,
     cross_fitted,
@@ -73,7 +73,7 @@ def question_set(*, about_others):
     questions = [found(n, question=f"Where did envoy number {n} meet?", answerable=True) for n in range(8)]
     wrong = "Who won the Olympic Medal in Sydney?" if about_others else "How tall is the envoy?"
     questions += [found(n, question=wrong, answerable=False) for n in range(8, 14)]
-    judge = ReaderJudge(Remembering(EagerReader()), rarity=lambda words: np.ones(len(words)))
+    judge = ReaderJudge(RememberingReader(EagerReader()), rarity=lambda words: np.ones(len(words)))
     return QuestionSet(tuple(questions), judge)
 
 
@@ -119,7 +119,7 @@ def test_every_question_is_judged_once_by_weights_of_the_other_folds(sets, tmp_p
 def test_a_pair_is_read_once_in_all_stages(tmp_path):
     reader = EagerReader()
     questions = question_set(about_others=False)
-    judge = ReaderJudge(Remembering(reader), rarity=lambda words: np.ones(len(words)))
+    judge = ReaderJudge(RememberingReader(reader), rarity=lambda words: np.ones(len(words)))
     fit_all({"news": QuestionSet(questions.found, judge), "seeds_dev": questions}, work=tmp_path)
     assert len(reader.pairs) == len(set(reader.pairs))
 
