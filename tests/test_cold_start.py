@@ -60,13 +60,15 @@ class Ran:
 
 @pytest.fixture(scope="module")
 def run(model_cache, tmp_path_factory):
-    def start(folder, *arguments):
+    def start(folder, *arguments, **environment):
         report = tmp_path_factory.mktemp("report") / "report.json"
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAG_", "COV_"))}
         done = subprocess.run(
             [sys.executable, "-P", "-c", WATCHER, str(report), *arguments],
             cwd=folder,
-            env=kept | {"PYTHONPATH": str(ROOT), "RAG_CACHE": str(model_cache), "XDG_CONFIG_HOME": str(folder / "xdg")},
+            env=kept
+            | {"PYTHONPATH": str(ROOT), "RAG_CACHE": str(model_cache), "XDG_CONFIG_HOME": str(folder / "xdg")}
+            | environment,
             capture_output=True,
             text=True,
             encoding="utf-8",
@@ -117,6 +119,20 @@ def test_a_question_loads_no_trainer_and_opens_no_socket(run, built, reader):
     assert "onnxruntime" in ran.loaded
     assert ran.loaded & TRAINERS == set()
     assert ran.opened == []
+
+
+@needs_the_model
+def test_a_question_leaves_nothing_behind_in_any_folder_but_the_cache(run, built, tmp_path):
+    # A library that reports on its use, or means to, keeps an id of the device or a queue somewhere. What it sends from
+    # threads of its own, in C, no hook of Python's sees.
+    home, temporary = tmp_path / "home", tmp_path / "tmp"
+    home.mkdir()
+    temporary.mkdir()
+    ran = run(
+        built, "ask", "Why did China ban seafood?", HOME=str(home), TMPDIR=str(temporary), XDG_CACHE_HOME=str(home)
+    )
+    assert "onnxruntime" in ran.loaded
+    assert [*home.rglob("*"), *temporary.rglob("*")] == []
 
 
 def outside(modules):
