@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from rag.answering.figures import UNDATED, Issued, missing_figures
+from rag.answering.agreement import UNDATED, Issued, missing_figures
 from rag.answering.polarity import are_opposites, find_turn, has_opposite, negated_words, same_side
 from rag.answering.wording import Alignment, Unit, Word, align_matches, are_alike, read_units, read_words
 from rag.records import Article
