@@ -376,7 +376,7 @@ class Leaf:
         """Return the range in words, with a blank before it; nothing if there is none."""
         if self.low is None or self.high is None:
             return ""
-        return f" from {self.low:g} to {self.high:g}"
+        return f" from {self.low:,} to {self.high:,}"
 
     def bounds(self) -> str:
         """Return the choices or the range for a comment in `config.yaml`."""

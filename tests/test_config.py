@@ -128,7 +128,7 @@ def test_a_relative_xdg_folder_does_not_count(tmp_path):
 def test_a_flag_is_named_as_the_origin_and_in_errors(tmp_path):
     flags = {"retrieval.k": "-k"}
     assert load(tmp_path, overrides={"retrieval.k": "3"}, flags=flags).origin("retrieval.k") == "-k"
-    with pytest.raises(ConfigError, match=r"^-k: expected a whole number from 1 to 1000, got '0'$"):
+    with pytest.raises(ConfigError, match=r"^-k: expected a whole number from 1 to 1,000, got '0'$"):
         load(tmp_path, overrides={"retrieval.k": "0"}, flags=flags)
 
 
@@ -185,7 +185,7 @@ def test_variables_of_other_parts_are_left_alone(tmp_path):
 
 
 def test_an_error_names_the_variable(tmp_path):
-    with pytest.raises(ConfigError, match=r"^RAG_THREADS: expected a whole number from 0 to 1024, got 'many'$"):
+    with pytest.raises(ConfigError, match=r"^RAG_THREADS: expected a whole number from 0 to 1,024, got 'many'$"):
         load(tmp_path, environment={"RAG_THREADS": "many"})
 
 
@@ -317,9 +317,9 @@ def test_a_quoted_null_is_text(tmp_path):
         ("- seeds\n", "config.yaml:1: expected settings as `key: value` lines, got a list"),
         ("just words\n", "config.yaml:1: expected settings as `key: value` lines, got 'just words'"),
         ("threads: 1\nretrieval: 3\n", "config.yaml:2: expected retrieval as `key: value` lines, got '3'"),
-        ("threads: [1]\n", "config.yaml:1: threads: expected a whole number from 0 to 1024, got 'a list'"),
-        ('threads: "1"\n', "config.yaml:1: threads: expected a whole number from 0 to 1024, got '1'"),
-        ("retrieval:\n  k: 0\n", "config.yaml:2: retrieval.k: expected a whole number from 1 to 1000, got '0'"),
+        ("threads: [1]\n", "config.yaml:1: threads: expected a whole number from 0 to 1,024, got 'a list'"),
+        ('threads: "1"\n', "config.yaml:1: threads: expected a whole number from 0 to 1,024, got '1'"),
+        ("retrieval:\n  k: 0\n", "config.yaml:2: retrieval.k: expected a whole number from 1 to 1,000, got '0'"),
         ("retrieval:\n  b: .nan\n", "config.yaml:2: retrieval.b: expected a number from 0 to 1, got '.nan'"),
         ("articles: []\n", "config.yaml:1: articles: expected a list of names, got ''"),
         ("articles: [[a]]\n", "config.yaml:1: articles: expected a list of names, got 'a list'"),
