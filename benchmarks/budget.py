@@ -99,15 +99,18 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A budget on a set: what was read on average, and the quality beside that of the whole budget."""
+    """A budget on a set: what was read on average, and the quality beside that of the whole budget.
+
+    What a small sample cannot tell is None.
+    """
 
     name: str
     pairs: float
     tokens: float
     ms: float
-    right: Estimate
-    less: Difference
-    answerable: Figure
+    right: Estimate | None
+    less: Difference | None
+    answerable: Figure | None
 
 
 def budgets(default: Budget) -> dict[str, Budget]:
@@ -150,9 +153,13 @@ def row_of(name: str, outcomes: Sequence[Outcome], *, whole: Sequence[Outcome]) 
         pairs=float(np.mean([one.pairs for one in outcomes])),
         tokens=float(np.mean([one.tokens for one in outcomes])),
         ms=float(np.mean([one.ms for one in outcomes])),
-        right=estimate_mean([float(one) for one, _ in pairs]),
-        less=paired_difference([float(other) for _, other in pairs], [float(one) for one, _ in pairs]),
-        answerable=bootstrap_auroc([one.confidence for one in outcomes], [one.answerable for one in outcomes]),
+        right=estimate_mean([float(one) for one, _ in pairs]) if pairs else None,
+        less=paired_difference([float(other) for _, other in pairs], [float(one) for one, _ in pairs])
+        if pairs
+        else None,
+        answerable=bootstrap_auroc([one.confidence for one in outcomes], [one.answerable for one in outcomes])
+        if 0 < len(pairs) < len(outcomes)
+        else None,
     )
 
 
@@ -163,10 +170,17 @@ def cells(row: Row) -> list[str]:
         f"{row.pairs:.1f}",
         f"{row.tokens:.0f}",
         f"{row.ms:.0f}",
-        f"{row.right.mean:.3f} ({row.right.low:.3f}–{row.right.high:.3f})",
-        f"{row.less.mean:+.3f} ({row.less.low:+.3f}–{row.less.high:+.3f})",
-        f"{row.answerable.value:.3f} ({row.answerable.low:.3f}–{row.answerable.high:.3f})",
+        _shown(row.right and row.right.mean, row.right, sign=""),
+        _shown(row.less and row.less.mean, row.less, sign="+"),
+        _shown(row.answerable and row.answerable.value, row.answerable, sign=""),
     ]
+
+
+def _shown(value: float | None, interval: Estimate | Difference | Figure | None, *, sign: str) -> str:
+    """Return a figure with its interval; of a sample that is too small for it, that."""
+    if value is None or interval is None:
+        return "too few"
+    return f"{value:{sign}.3f} ({interval.low:{sign}.3f}–{interval.high:{sign}.3f})"
 
 
 def report(rows: dict[str, tuple[int, list[Row]]], *, reader: str, default: Budget) -> str:

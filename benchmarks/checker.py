@@ -1,7 +1,7 @@
 """How many untrue claims the check of written answers catches, and how many true ones it keeps.
 
     python -m benchmarks.checker                     print the tables and write benchmarks/CHECKER.md
-    python -m benchmarks.checker --each 10 --dry-run     a quick look
+    python -m benchmarks.checker --each 2 --limit 20 --dry-run     a quick look
 
 True and untrue claims are made by `training/alterations.py` from the paragraphs of half of SQuAD 2.0's dev set,
 articles on which nothing was fitted; the claims of WiCE's dev set were written by people. Baselines are given the
@@ -14,9 +14,10 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +26,12 @@ from numpy.typing import NDArray
 from rag import __version__
 from rag.answering.checking import Checker, words_shared
 from rag.config import load_config
+from rag.evaluation.datasets import evenly
 from rag.models.reader import SHIPPED, Reader
 from rag.pipeline import encoder_of
 from training.alterations import WAYS
 from training.checker import Case, made_cases, make_findings
-from training.measures import bootstrap, bootstrap_auroc, compute_balanced_accuracy
+from training.measures import Figure, bootstrap, bootstrap_auroc, compute_balanced_accuracy
 
 ROOT = Path(__file__).parents[1]
 REPORT = ROOT / "benchmarks" / "CHECKER.md"
@@ -58,12 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.checker", description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=DATA, help="folder with the public sets")
     parser.add_argument("--each", type=int, default=EACH, help="untrue claims of each kind")
-    parser.add_argument("--limit", type=int, default=None, help="most claims of WiCE")
+    parser.add_argument("--limit", type=int, default=None, help="most claims of WiCE, taken at even distances")
     parser.add_argument("--dry-run", action="store_true", help="print, and write no report")
     options = parser.parse_args(arguments)
     judges = Judges()
     made = judges.judge(read_made(options.data, each=options.each))
-    natural = judges.judge(read_wice(options.data)[: options.limit])
+    wice = read_wice(options.data)
+    natural = judges.judge(wice if options.limit is None else evenly(wice, options.limit))
     text = "\n\n".join(
         [
             heading(options),
@@ -161,7 +164,7 @@ def made_tables(outcomes: Sequence[Outcome]) -> list[str]:
         for form in forms
     ]
     areas = " · ".join(
-        f"{name} {figure(bootstrap_auroc(scores, [o.case.true for o in outcomes]))}"
+        f"{name} {figure(partial(bootstrap_auroc, scores, [o.case.true for o in outcomes]))}"
         for name, scores in scores_of(outcomes).items()
     )
     return [
@@ -212,11 +215,14 @@ def wice_table(outcomes: Sequence[Outcome]) -> str:
     rows = []
     for name, scores in scores_of(outcomes).items():
         values = np.array(scores)
-        told = cross_validated(values, labels)
-        accuracy = bootstrap(
-            len(labels), lambda drawn, told=told: compute_balanced_accuracy(told[drawn], labels[drawn])
+        rows.append(
+            [
+                name,
+                str(len(labels)),
+                figure(partial(bootstrap_auroc, values, labels)),
+                figure(partial(bootstrap_accuracy, values, labels)),
+            ]
         )
-        rows.append([name, str(len(labels)), figure(bootstrap_auroc(values, labels)), figure(accuracy)])
     kept = [outcome for outcome in outcomes if outcome.kept]
     right = sum(outcome.case.true for outcome in kept)
     return (
@@ -226,8 +232,18 @@ def wice_table(outcomes: Sequence[Outcome]) -> str:
     )
 
 
+def bootstrap_accuracy(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> Figure:
+    """Return the balanced accuracy under thresholds that were chosen on other claims, with its interval."""
+    told = cross_validated(scores, labels)
+    return bootstrap(len(labels), lambda drawn: compute_balanced_accuracy(told[drawn], labels[drawn]))
+
+
 def cross_validated(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which claims count as supported, each by a threshold that was chosen on four other fifths."""
+    """Return which claims count as supported, each by a threshold that was chosen on four other fifths.
+
+    Raises:
+        ValueError: four fifths hold claims of one kind alone.
+    """
     folds = np.random.default_rng(SEED).permutation(len(scores)) % 5
     told = np.zeros(len(scores), dtype=np.bool_)
     for fold in range(5):
@@ -240,17 +256,22 @@ def cross_validated(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> N
     return told
 
 
-def figure(found: object) -> str:
-    """Return a measure with its interval."""
-    return f"{found.value:.3f} ({found.low:.3f}–{found.high:.3f})"  # type: ignore[attr-defined]  # a Figure
+def figure(measure: Callable[[], Figure]) -> str:
+    """Return a measure with its interval; of a sample that is too small for it, that."""
+    try:
+        found = measure()
+    except ValueError:
+        return "too few"
+    return f"{found.value:.3f} ({found.low:.3f}–{found.high:.3f})"
 
 
 def heading(options: argparse.Namespace) -> str:
     """Return what a reader needs to measure the same again."""
     reader = Reader(SHIPPED)
+    limit = "" if options.limit is None else f" --limit {options.limit}"
     return (
         "# The check of written claims\n\n"
-        f"Written by `python -m benchmarks.checker --each {options.each}` on "
+        f"Written by `python -m benchmarks.checker --each {options.each}{limit}` on "
         f"{datetime.now(UTC).date().isoformat()}, rag {__version__}, reader `{reader.revision[:12]}`.\n\n"
         "Percentages and areas with 95 % intervals in parentheses. The claims come from articles on which neither the "
         "reader nor the check was fitted: sentences of half of SQuAD 2.0's dev set, true as they stand or as a writer "

@@ -46,10 +46,10 @@ How much did Japan pay for the 2025 Osaka Expo?
 TALK = """\
 When did Beijing ban Japanese seafood?
 Why?
-Which analyst sees the ban as a political gesture?
-Which firm does he work for?
-By how much did exports to Japan fall in 2023?
-And in 2024?
+How did Tokyo react to that ban?
+Which analyst says that China does not reverse such decisions quickly?
+What does he call the ban?
+What does he expect Asian countries to do?
 """
 # Stands for the folder that the commands ran in.
 _SHOWN_FOLDER = "/home/you/rag"

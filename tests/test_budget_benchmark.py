@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.budget import TOKENS, Outcome, Remembering, budgets, row_of
+from benchmarks.budget import TOKENS, Outcome, Remembering, budgets, cells, row_of
 from rag.answering.reading import Budget
 from rag.models.reader import Page, PassageReading
 
@@ -58,3 +58,9 @@ def test_a_row_compares_the_answerable_pair_by_pair():
     assert (row.right.mean, row.right.n) == (0.5, 2)
     assert row.less.mean == pytest.approx(-0.5)
     assert row.answerable.value == pytest.approx(1 / 2)
+
+
+@pytest.mark.parametrize(("answerable", "told"), [((True,), 1), ((False,), 3), ((True, True), 1), ((True, False), 0)])
+def test_what_a_small_sample_cannot_tell_is_said_to_be_too_few(answerable, told):
+    outcomes = [outcome(one, one, 0.5, tokens=10) for one in answerable]
+    assert cells(row_of("few", outcomes, whole=outcomes)).count("too few") == told

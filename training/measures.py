@@ -64,7 +64,13 @@ def compute_auroc(scores: Doubles, labels: NDArray[np.bool_]) -> float:
 
 
 def compute_balanced_accuracy(predicted: NDArray[np.bool_], labels: NDArray[np.bool_]) -> float:
-    """Return the mean of the share of true cases and of false cases that are told right."""
+    """Return the mean of the share of true cases and of false cases that are told right.
+
+    Raises:
+        ValueError: one of the classes is empty.
+    """
+    if labels.all() or not labels.any():
+        raise ValueError(f"{int(labels.sum())} true and {int((~labels).sum())} false cases, need both")
     return float(((predicted & labels).sum() / labels.sum() + (~predicted & ~labels).sum() / (~labels).sum()) / 2)
 
 
@@ -74,16 +80,20 @@ def bootstrap(
     """Return the measure of all cases with the 2.5th and 97.5th percentile over resamples of the cases.
 
     `measure` takes the rows that are drawn. A resample that it refuses with ValueError is left out.
+
+    Raises:
+        ValueError: `measure` refuses all cases together.
     """
     rng = np.random.default_rng(seed)
+    whole = measure(np.arange(n))
     values = []
     for _ in range(resamples):
         try:
             values.append(measure(rng.integers(0, n, size=n)))
         except ValueError:
             continue
-    low, high = np.percentile(values, [2.5, 97.5])
-    return Figure(value=measure(np.arange(n)), low=float(low), high=float(high), n=n)
+    low, high = np.percentile(values or [whole], [2.5, 97.5])
+    return Figure(value=whole, low=float(low), high=float(high), n=n)
 
 
 def bootstrap_mean(values: Sequence[float] | Doubles) -> Figure:

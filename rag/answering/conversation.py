@@ -187,6 +187,8 @@ _QUALIFIER = (
     r"\b)[a-z][\w-]*"
 )
 _OBJECT_ENDS = rf"(?=\s*[?.!,;]|\s*$|\s+(?:{_PREPOSITION}|against|through|and|or|but)\b)"
+_WITH_OBJECT = re.compile(r"(?P<head>[a-z][\w-]+)\s+(?:to|from|of|for|by|with|between)\s+", re.IGNORECASE)
+_PLAIN_OBJECT = re.compile(rf"\s+(?:to|from|of|for|by|with|between)\s+(?:the\s+)?{_NAME.pattern}")
 _PLACING = frozenset({"in", "on", "at"})  # of place, time and matter alike
 _WHERE = frozenset({"in", "on", "at", "to", "into"})
 _BRACKETS = re.compile(r"(?P<head>.+?)\s*[(（](?P<inner>[^()（）]+)[)）]", re.DOTALL)
@@ -205,6 +207,8 @@ _SEVERAL = re.compile(
     r"scholars|businesses)\b",
     re.IGNORECASE,
 )
+_WHO_IS = re.compile(rf"(?i:who\s+(?:is|was)\s+)(?P<name>(?!(?i:the|a|an)\b){_NAME.pattern})\s*[?.!]*$")
+_QUALIFIES = re.compile(rf"\s+(?!(?:{_PREPOSITION}|{_AUXILIARY}|and|or|who|as)\b)[a-z]")  # "Asia-Pacific analyst"
 _WHAT_IS = re.compile(
     r"what\s+(?:is|are|was|were)\s+(?P<what>(?:(?!\b(?:did|does|do|that|who|which|for|used|difference)\b).){2,60})",
     re.IGNORECASE,
@@ -292,7 +296,7 @@ def _cut_short(typed: str, turns: Sequence[Turn]) -> _Leaning | None:
     elif correction:
         leaning = _Leaning(correction["what"], behind=True)
     elif _SPEAKER.fullmatch(bare):
-        leaning = _Leaning(f"Who said that {_clause(last)}?", made_of_last=True)
+        leaning = _Leaning(f"Who said that {_inside(_clause(last))}?", made_of_last=True)
     elif match := _BARE.fullmatch(bare):
         leaning = _Leaning(_asked_of(match["wh"], last), made_of_last=True)
     elif typed.endswith("?") and _is_short(bare.rstrip("?.! ")):
@@ -345,6 +349,12 @@ def _asked_of(wh: str, last: Turn) -> str:
 def _clause(last: Turn) -> str:
     """Return what the last answer said, or what the last question asked, without a full stop."""
     return last.evidence[0].strip().rstrip(".!?。") if last.evidence else _without_brackets(last.question)
+
+
+def _inside(sentence: str) -> str:
+    """Return a sentence as it stands within another: without a capital, unless it begins with a name."""
+    first = re.match(r"[A-Z][a-z]*(?=\s)", sentence)
+    return sentence[0].lower() + sentence[1:] if first and first[0].casefold() in _NOT_NAMES - {"i"} else sentence
 
 
 def _without_brackets(question: str) -> str:
@@ -435,6 +445,11 @@ def _place_of(core: str, asked: str, *, preposition: str | None, corrected: bool
         found = same_place or alike or person or same or (names[-1:] if corrected else [])
         return found[0].span() if found else None
     words = [match for match in re.finditer(r"[\w-]+", asked) if terms(match.group())]
+    if preposition is None and (match := _WITH_OBJECT.match(core)):
+        for word in words:
+            if _akin(word.group().casefold(), match["head"].casefold(), corrected=corrected):
+                tail = _PLAIN_OBJECT.match(asked, word.end())
+                return word.start(), tail.end() if tail else word.end()
     last = core.casefold().rpartition(" ")[2]
     if any(terms(match.group()) == terms(last) for match in words):
         alike = [m for m in words if corrected and m.group().casefold() == last]
@@ -546,9 +561,14 @@ def _role_of(name: str, before: str, after: str) -> _Role:
 
 def _known(turn: Turn) -> Iterator[_Name]:
     """Yield the names of a turn, the most telling first: the short answer's, the question's, what was cited."""
+    if match := _WHO_IS.match(turn.question):
+        yield _Name(match["name"], _Role.PERSON)
     asked_who = re.search(r"\bwhom?\b", turn.question, re.IGNORECASE)
-    for name in _names(turn.short_answer or ""):
-        yield _Name(name.text, _Role.PERSON) if asked_who and name.role is _Role.UNKNOWN else name
+    answer = turn.short_answer or ""
+    for match in _name_matches(answer):
+        role = _role(match, answer)
+        person = asked_who and role is _Role.UNKNOWN and not _QUALIFIES.match(answer[match.end() :])
+        yield _Name(match.group(), _Role.PERSON if person else role)
     yield from _names(turn.question)
     for sentence in turn.evidence:
         yield from _names(sentence)

@@ -15,6 +15,8 @@ BLAZEK = Turn(
     ("Chase Blazek, Asia-Pacific analyst at RANE, said that the ban is mainly a political gesture.",),
     "Chase Blazek",
 )
+WHO_IS = Turn("Who is Chase Blazek?", BLAZEK.evidence, "Asia-Pacific analyst at RANE")
+SLOWED = Turn("Why is Beijing friendlier?", ("The slowdown is a reason.",))
 SAID = Turn("What did Kishida say about the buoy?", ("Kishida demanded that a buoy be removed.",))
 FELL = Turn("How much did imports from Japan fall in 2023?", ("Imports fell by 12.9%.",))
 COURT = Turn("What is the Hayashi Court?")
@@ -35,10 +37,14 @@ WHO = Turn("谁访问了北京？", ("林芳正访问了北京。",), "林芳正
         (Turn("Did China ban seafood?"), "When?", "When did China ban seafood?"),
         (Turn("Why did it rain?", ("It rained for a week.",)), "Why?", "Why: It rained for a week?"),
         (SAID, "Who said so?", "Who said that Kishida demanded that a buoy be removed?"),
+        (SLOWED, "Who said so?", "Who said that the slowdown is a reason?"),
         # cut short
         (FELL, "And in 2024?", "How much did imports from Japan fall in 2024?"),
         (FELL, "2024?", "How much did imports from Japan fall in 2024?"),
         (FELL, "What about exports?", "How much did exports from Japan fall in 2023?"),
+        (FELL, "And exports to Japan?", "How much did exports to Japan fall in 2023?"),
+        (FELL, "And exports to Korea?", "How much did exports to Korea fall in 2023?"),
+        (FELL, "What about exports from Korea to China?", "How much did exports from Korea to China fall in 2023?"),
         (FELL, "And from Korea?", "How much did imports from Korea fall in 2023?"),
         (VISITORS, "And from mainland China?", "How many visitors from mainland China came to Hong Kong in 2023?"),
         (VISITORS, "From Japan?", "How many visitors from Japan came to Hong Kong in 2023?"),
@@ -59,6 +65,7 @@ WHO = Turn("谁访问了北京？", ("林芳正访问了北京。",), "林芳正
         (Turn("What did Kashida say?"), "Sorry, I meant Kishida", "What did Kishida say?"),
         # pointing back
         (BLAZEK, "Which firm does he work for?", "Which firm does Chase Blazek work for?"),
+        (WHO_IS, "What does he expect?", "What does Chase Blazek expect?"),
         (SAID, "What was his demand?", "What was Kishida's demand?"),
         (BAN, "How did Tokyo react to that ban?", "How did Tokyo react to the ban on all seafood from Japan?"),
         (COURT, "When was it founded?", "When was the Hayashi Court founded?"),
