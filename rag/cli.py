@@ -194,7 +194,8 @@ def index(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Files and folders (.txt .md .html .pdf .docx .epub .jsonl .csv); default: articles of config.yaml."
+            help="Files and folders (.txt .md .html .pdf .docx .epub .jsonl .csv .rss .atom, and .xml with a feed); "
+            "default: articles of config.yaml."
         ),
     ] = None,
     add: Annotated[bool, typer.Option("--add", help="Keep what is indexed besides.")] = False,

@@ -121,6 +121,25 @@ class Words:
         return [[match.span() for match in re.finditer(r"\w+|[^\w\s]", text)] for text in texts]
 
 
+CONTENT = "http://purl.org/rss/1.0/modules/content/"
+DUBLIN_CORE = "http://purl.org/dc/elements/1.1/"
+
+
+def rss(*items, channel="<title>The Gazette</title>", before=""):
+    """Return a feed whose items are the inner XML of each."""
+    listed = "\n".join(f"<item>{item}</item>" for item in items)
+    return (
+        f'<?xml version="1.0" encoding="utf-8"?>{before}<rss version="2.0" xmlns:content="{CONTENT}" '
+        f'xmlns:dc="{DUBLIN_CORE}"><channel>{channel}\n{listed}\n</channel></rss>'
+    ).encode()
+
+
+def atom(*entries, feed="<title>The Gazette</title>"):
+    """Return a feed whose entries are the inner XML of each."""
+    listed = "\n".join(f"<entry>{entry}</entry>" for entry in entries)
+    return f'<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="en">{feed}\n{listed}\n</feed>'.encode()
+
+
 SENTENCES = "The old bridge was opened in 1905. It was paid for by the town."
 SEEDS = {
     ".txt": f"---\ntitle: The bridge\n---\n{SENTENCES}\n".encode(),
@@ -131,5 +150,12 @@ SEEDS = {
     ".pdf": pdf("Page one.", "Page two.", info="/Title (T) /CreationDate (D:20231117)"),
     ".docx": docx(paragraph("One.") + f"<w:tbl><w:tr><w:tc>{paragraph('x')}</w:tc></w:tr></w:tbl>"),
     ".epub": epub("<h1>A</h1><p>One.</p>", core="<dc:title>Book</dc:title>"),
+    ".rss": rss(
+        f"<title>A</title><guid>1</guid><pubDate>17 Nov 23 08:00 GMT</pubDate><description>{SENTENCES}</description>",
+        f"<link>b</link><content:encoded><![CDATA[<p>{SENTENCES}&nbsp;</p>]]></content:encoded>",
+    ),
+    ".atom": atom(f'<id>1</id><link href="b"/><content type="xhtml"><div><p>{SENTENCES}</p></div></content>'),
+    ".xml": b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns="http://purl.org/rss/1.0/">'
+    b'<channel/><item rdf:about="c"><title>T</title><description>a &lt;b&gt;</description></item></rdf:RDF>',
     ".txt.gz": gzip.compress(SENTENCES.encode(), mtime=0),
 }

@@ -8,12 +8,13 @@ import zlib
 from pathlib import Path
 
 import pytest
-from documents import WORD, archive, docx, epub, paragraph, pdf, pdf_of, stream
+from documents import WORD, archive, atom, docx, epub, paragraph, pdf, pdf_of, rss, stream
 
 from rag.articles import reading
 from rag.articles.sandbox import Limits, Sandbox
 from rag.errors import ArticleError
 from rag.index.build import BuildSettings, build_index
+from rag.index.generations import open_index
 from rag.render import escape
 
 SETTINGS = BuildSettings(max_tokens=62, overlap_sentences=1, k1=1.2, b=0.75)
@@ -46,7 +47,7 @@ def failures(folder, word_encoder):
             progress=lambda *_: None,
         )
         assert "good.md" in report.added + report.unchanged
-        return {os.path.relpath(failure.path, folder): failure.reason for failure in report.failed}
+        return {os.path.relpath(failure.path, folder): failure.reason for failure in report.failed + report.empty}
 
     return build
 
@@ -83,6 +84,24 @@ CASES = {
         "declares XML entities",
     ),
     "laughs.epub": (epub("x", others={"META-INF/container.xml": xml_bomb("<container>&j;</container>")}), "entit"),
+    "laughs.rss": (rss("<description>&j;</description>", before=f"{LAUGHS}]>"), "document type of its own"),
+    "laughs.xml": (rss("<description>&j;</description>", before=f"{LAUGHS}]>"), "document type of its own"),
+    "outside.atom": (
+        b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hosts">]>' + atom("<summary>&a;</summary>"),
+        "document type of its own",
+    ),
+    "parameter.rss": (
+        rss("<title>x</title>", before='<!DOCTYPE x [<!ENTITY % a SYSTEM "file:///etc/hosts"> %a;]>'),
+        "document type of its own",
+    ),
+    "deep.rss": (rss("<title>" + "<a>" * 9000), "depth"),
+    "deepish.atom": (atom(f"<summary type='html'>{'&lt;div>' * 100_000}deep</summary>"), "nested too deeply"),
+    "broken.rss": (rss("<title>x</titl>"), "not XML"),
+    "page.rss": (b"<html><body>x</body></html>", "no feed"),
+    "nothing.atom": (atom(), "no items"),
+    "silent.rss": (rss("<guid>1</guid>"), "no text"),
+    "binary.rss": (b"\x7fELF\x02\x01\x01\x00\x00\x00" * 50, "binary"),
+    "cut.rss.gz": (gzip.compress(rss("<title>x</title>"))[:-9], "broken gzip"),
     "nothing.docx": (archive({"a.txt": "x"}), "no Word document"),
     "nothing.epub": (archive({"a.txt": "x"}), "no book"),
     "junk.docx": (b"PK\x03\x04junk", "no zip file"),
@@ -110,14 +129,45 @@ def test_each_hostile_file_fails_for_its_own_reason_and_the_rest_is_indexed(fold
     assert failures() == found  # when there is an index already
 
 
+def test_a_feed_that_takes_the_ids_of_others_loses_these_items_and_the_rest_is_indexed(folder, failures):
+    items = ["<guid>good.md</guid><title>A</title>", "<guid>b</guid><title>B</title>"]
+    (folder / "a.rss").write_bytes(rss(*items))
+    (folder / "b.atom").write_bytes(atom("<id>b</id><summary>C</summary>", "<id>c</id><summary>D</summary>"))
+    found = failures()
+    assert "good.md and " in found["a.rss"]
+    assert "have the same id good.md" in found["a.rss"]
+    assert "have the same id b" in found["b.atom"]
+    assert failures() == found
+    assert sorted(open_index(folder.parent / "index").store.article_ids()) == ["b", "c", "good.md"]
+
+
+def test_an_id_that_an_unchanged_feed_shares_with_a_new_one_stays_with_the_first_by_name(folder, failures):
+    (folder / "b.rss").write_bytes(rss("<guid>x</guid><title>B</title>", "<guid>y</guid><title>C</title>"))
+    assert failures() == {}
+    (folder / "a.rss").write_bytes(rss("<guid>x</guid><title>A</title>"))
+    assert "have the same id x" in failures()["b.rss"]
+    store = open_index(folder.parent / "index").store
+    assert (store.article("x").text, store.article("y").text) == ("A", "C")
+
+
+def test_the_outside_is_not_read_through_an_entity(folder, failures, tmp_path):
+    (tmp_path / "secret.txt").write_text("Secret.", encoding="utf-8")
+    outside = f'<!DOCTYPE rss SYSTEM "{(tmp_path / "secret.txt").as_uri()}">'
+    (folder / "dtd.rss").write_bytes(rss("<guid>x</guid><description>One &a; two.</description>", before=outside))
+    assert failures() == {}
+    assert open_index(folder.parent / "index").store.article("x").text == "One &a; two."
+
+
 def test_a_line_of_two_gigabytes_is_not_read(folder, failures):
     with (folder / "line.txt").open("wb") as file:
         file.truncate(2 * 2**30)
-    with (folder / "line.jsonl").open("wb") as file:
-        file.truncate(2 * 2**30)
+    for name in ("line.jsonl", "line.rss"):
+        with (folder / name).open("wb") as file:
+            file.truncate(2 * 2**30)
     found = failures()
     assert "larger than 32 MB" in found["line.txt"]
     assert "larger than 256 MB" in found["line.jsonl"]
+    assert "larger than 256 MB" in found["line.rss"]
 
 
 def test_what_unpacks_to_more_than_the_limit_is_not_unpacked(folder, failures):

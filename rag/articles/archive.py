@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rag.articles.contents import MOST_MEGABYTES
 from rag.errors import ArticleError
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from lxml.etree import _Element
 
 _MEGABYTE = 2**20
+# For every parser of XML: nothing is fetched, nothing is filled in, and there are ends to depth and length.
+GUARDED: Final = {"resolve_entities": False, "load_dtd": False, "no_network": True, "huge_tree": False}
 
 
 def open_archive(content: bytes, *, most_megabytes: int = MOST_MEGABYTES) -> zipfile.ZipFile:
@@ -58,7 +60,7 @@ def read_xml(archive: zipfile.ZipFile, name: str) -> _Element | None:
     content = read_member(archive, name)
     if content is None:
         return None
-    parser = etree.XMLParser(resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False)
+    parser = etree.XMLParser(**GUARDED)
     try:
         root = etree.fromstring(content, parser)
     except (etree.XMLSyntaxError, ValueError) as error:

@@ -67,12 +67,12 @@ _MOST_CONTROLS = 0.01
 _MOST_CHAOS = 0.2  # charset-normalizer's own default for a guess that is worth having
 
 
-def decode(content: bytes, *, declared: str | None = None) -> str:
+def decode(content: bytes, *, declared: str | None = None, nfc: bool = True) -> str:
     r"""Return the text of a file: NFC, lines ended by `\n`.
 
     UTF-8 and byte-order marks are believed first, then the encoding that the file declares for itself, then a guess:
     the encoding in which the text is western European, or made of common Chinese, Japanese or Korean characters, else
-    charset-normalizer's.
+    charset-normalizer's. Markup is read without `nfc`, which would join a mark such as U+0338 with the bracket before.
 
     Raises:
         ArticleError: the content is binary, no encoding reads all of it, or a few bytes spoil its UTF-8.
@@ -81,7 +81,8 @@ def decode(content: bytes, *, declared: str | None = None) -> str:
     controls = sum(text.count(control) for control in _CONTROLS)
     if "\0" in text or controls > _MOST_CONTROLS * len(text):
         raise ArticleError("the content is binary, not text")
-    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    return unicodedata.normalize("NFC", lines) if nfc else lines
 
 
 def _decode(content: bytes, *, declared: str | None) -> str:

@@ -22,6 +22,23 @@ class Extract:
     others: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One of a document's articles: its own id if it has one, its text, and everything else by name."""
+
+    id: str | None
+    text: str
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """One of a document's articles that cannot be read, and why; `empty` if there is nothing in it to read."""
+
+    reason: str
+    empty: bool = False
+
+
 def normalised(text: str) -> str:
     r"""Return a text in NFC with lines ended by `\n`; what is no character of a text becomes U+FFFD."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n")

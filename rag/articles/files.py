@@ -7,19 +7,24 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rag.articles.contents import read_head
+from rag.articles.feed_kind import is_feed
 from rag.errors import ArticleError, DuplicateArticle
 
 TEXT_SUFFIXES = (".md", ".txt")
 PAGE_SUFFIXES = (".htm", ".html")
 ROW_SUFFIXES = (".csv", ".jsonl")
 BOOK_SUFFIXES = (".docx", ".epub", ".pdf")
-_PACKED = tuple(suffix + ".gz" for suffix in (*TEXT_SUFFIXES, *PAGE_SUFFIXES, *ROW_SUFFIXES))
-SUFFIXES = tuple(sorted((*TEXT_SUFFIXES, *PAGE_SUFFIXES, *ROW_SUFFIXES, *BOOK_SUFFIXES, *_PACKED)))
+# An .xml is an article file only where a feed is in it.
+_ANY_XML = (".xml", ".xml.gz")
+FEED_SUFFIXES = (".atom", ".rss", ".xml")
+_PACKABLE = (*TEXT_SUFFIXES, *PAGE_SUFFIXES, *ROW_SUFFIXES, *FEED_SUFFIXES)
+SUFFIXES = tuple(sorted((*_PACKABLE, *BOOK_SUFFIXES, *(suffix + ".gz" for suffix in _PACKABLE))))
 
 
 @dataclass(frozen=True, slots=True)
 class ArticleFile:
-    """A file that holds an article, or one in each row.
+    """A file that holds an article, or one in each row or item.
 
     `id` is the path relative to the indexed root, `path` the one to show to people, both with forward slashes;
     `file` is absolute. What is found but must not be read says why in `refused`.
@@ -40,7 +45,8 @@ def suffix_of(name: str) -> str:
 def find_files(roots: Sequence[Path]) -> list[ArticleFile]:
     """Return the articles under the roots, sorted by id; a root is a folder or a single file.
 
-    Hidden files and folders are skipped, and so is every suffix that is not in `SUFFIXES`. A symbolic link is followed
+    Hidden files and folders are skipped, and so is every suffix that is not in `SUFFIXES`, and an `.xml` that is no
+    feed. A symbolic link is followed
     when it stays inside its root and leads to a file that is not found under its own name; so loops end by themselves.
     A link that leads out or nowhere, a folder that cannot be listed and a name that is no Unicode are refused: they are
     in the list, each with its reason, so that none goes missing in silence.
@@ -69,7 +75,7 @@ def _find_under(root: Path) -> Iterator[ArticleFile]:
         for file, refused in _walk(base):
             name = file.relative_to(base).as_posix()
             yield _article_file(name, path=(root / name).as_posix(), file=file, refused=refused)
-    elif root.is_file() and suffix_of(root.name):
+    elif root.is_file() and _is_article(root):
         yield _article_file(root.name, path=root.as_posix(), file=root.resolve(), refused=None)
     else:
         raise ArticleError(f"{root} is not in a format that can be read", hint=f"formats: {' '.join(SUFFIXES)}")
@@ -102,11 +108,11 @@ def _walk(base: Path) -> Iterator[tuple[Path, str | None]]:
         try:
             target = link.resolve(strict=True)
         except (OSError, RuntimeError):  # RuntimeError: links in a ring
-            if suffix_of(link.name):
+            if suffix_of(link.name) and not _is_any_xml(link):
                 yield link, "it is a link that leads nowhere"
             continue
         if not target.is_relative_to(base):
-            if suffix_of(link.name) or _is(target.is_dir):
+            if (suffix_of(link.name) and not _is_any_xml(link)) or _is(target.is_dir):
                 yield link, "it is a link out of the folder"
         elif target not in seen:
             seen.add(target)
@@ -119,7 +125,7 @@ def _descend(top: Path, *, seen: set[Path], links: deque[Path]) -> Iterator[tupl
         path = paths.pop()
         if not _is(path.is_dir):
             # A pipe or a device is yielded too: that it is no file is for the reader to say.
-            if suffix_of(path.name):
+            if _is_article(path):
                 yield path, None
             continue
         try:
@@ -133,6 +139,22 @@ def _descend(top: Path, *, seen: set[Path], links: deque[Path]) -> Iterator[tupl
             elif (real := child.resolve()) not in seen:
                 seen.add(real)
                 paths.append(child)
+
+
+def _is_article(file: Path) -> bool:
+    """Tell whether a file's name, or for an `.xml` its root element, is that of an article file."""
+    if not _is_any_xml(file):
+        return suffix_of(file.name) != ""
+    try:
+        return is_feed(read_head(file))
+    except ArticleError:
+        return False
+    except OSError:  # whether it is a feed cannot be told, and that is not to be passed over in silence
+        return True
+
+
+def _is_any_xml(file: Path) -> bool:
+    return suffix_of(file.name) in _ANY_XML
 
 
 def _is(question: Callable[[], bool]) -> bool:

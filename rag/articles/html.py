@@ -86,7 +86,7 @@ def read_html(content: bytes) -> Extract:
     """
     import trafilatura
 
-    html = decode(content, declared=declared_charset(content))
+    html = decode(content, declared=declared_charset(content), nfc=False)
     if _parsed(html) is None:
         return Extract(text="")
 
@@ -127,7 +127,16 @@ def text_of_page(content: bytes, *, declared: str | None) -> str:
     Raises:
         ArticleError: the page is nested too deeply, is binary, or is in no known encoding.
     """
-    root = _parsed(decode(content, declared=declared))
+    return text_of_markup(decode(content, declared=declared, nfc=False))
+
+
+def text_of_markup(page: str) -> str:
+    """Return all the text of a page, or of a part of one, as `text_of_page` does.
+
+    Raises:
+        ArticleError: it is nested too deeply.
+    """
+    root = _parsed(page)
     if root is None:
         return ""
     pieces = "".join(_pieces(root)).split(_BLOCK)

@@ -6,7 +6,16 @@ import dataclasses
 
 from rag.articles.contents import MOST_MEGABYTES, MOST_TEXT_MEGABYTES, read_content
 from rag.articles.decode import decode
-from rag.articles.files import PAGE_SUFFIXES, ROW_SUFFIXES, SUFFIXES, TEXT_SUFFIXES, ArticleFile, suffix_of
+from rag.articles.extract import Item
+from rag.articles.files import (
+    FEED_SUFFIXES,
+    PAGE_SUFFIXES,
+    ROW_SUFFIXES,
+    SUFFIXES,
+    TEXT_SUFFIXES,
+    ArticleFile,
+    suffix_of,
+)
 from rag.articles.front_matter import split_front_matter
 from rag.articles.furniture import find_furniture
 from rag.articles.metadata import Metadata, from_front_matter, from_text, title_of_file
@@ -47,12 +56,14 @@ def read_article(file: ArticleFile) -> Article:
 def read_articles(file: ArticleFile) -> tuple[list[Article], list[ArticleError]]:
     """Return the articles in a file, and what kept the others in it from being read.
 
-    Most formats hold one article; each row of a `.jsonl` or `.csv` file is one.
+    Most formats hold one article; each row of a `.jsonl` or `.csv` file is one, and each item of a feed.
 
     Raises:
         ArticleError: no article could be read.
     """
     suffix = _format_of(file)
+    if suffix in FEED_SUFFIXES:
+        return _read_items(file, suffix=suffix)
     if suffix not in ROW_SUFFIXES:
         return [read_article(file)], []
     content = _content(file, suffix=suffix)
@@ -62,6 +73,25 @@ def read_articles(file: ArticleFile) -> tuple[list[Article], list[ArticleError]]
         raise _failure(file, error) from error
     errors = [ArticleError(f"cannot read {file.path}:{line}: {error.message}") for line, error in broken]
     return [_article_of_row(row, file) for row in rows], errors
+
+
+def _read_items(file: ArticleFile, *, suffix: str) -> tuple[list[Article], list[ArticleError]]:
+    content = _content(file, suffix=suffix)
+    try:
+        found = SANDBOX.read_feed(content, suffix=suffix)
+    except ArticleEmpty as error:
+        raise ArticleEmpty(f"cannot read {file.path}: {error.message}", hint="move it out of the folder") from error
+    except ArticleError as error:
+        raise _failure(file, error) from error
+    articles: list[Article] = []
+    errors: list[ArticleError] = []
+    for number, item in enumerate(found, start=1):
+        if isinstance(item, Item):
+            articles.append(_article_of_item(item, file, number=number))
+        else:
+            kind = ArticleEmpty if item.empty else ArticleError
+            errors.append(kind(f"cannot read {file.path}, item {number}: {item.reason}"))
+    return articles, errors
 
 
 def _format_of(file: ArticleFile) -> str:
@@ -98,6 +128,12 @@ def _failure(file: ArticleFile, error: ArticleError) -> ArticleError:
 def _article_of_row(row: Row, file: ArticleFile) -> Article:
     draft = Draft(text=row.text, metadata=from_front_matter(row.values, origin="row"), first_line=row.line)
     return _article(draft, id=row.id, path=file.path, title=row.id)
+
+
+def _article_of_item(item: Item, file: ArticleFile, *, number: int) -> Article:
+    own = item.id or f"{file.id}:{number}"
+    draft = Draft(text=item.text, metadata=from_front_matter(item.values, origin="feed"))
+    return _article(draft, id=own, path=file.path, title=own)
 
 
 def _article(draft: Draft, *, id: str, path: str, title: str) -> Article:  # noqa: A002 - the record's word for it

@@ -16,8 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from rag.articles.contents import MOST_TEXT_MEGABYTES
-from rag.articles.extract import Extract
-from rag.errors import ArticleError
+from rag.articles.extract import Extract, Item, Unread
+from rag.errors import ArticleEmpty, ArticleError
 
 _MEGABYTE = 2**20
 OUT_OF_MEMORY = "it needs too much memory"
@@ -125,17 +125,31 @@ class Sandbox:
         Raises:
             ArticleError: it cannot be read, or not within the limits.
         """
-        with self._lock:
-            answer = self._ask(content, suffix=suffix)
-        if "error" in answer:
-            raise ArticleError(str(answer["error"]), hint=None if answer["hint"] is None else str(answer["hint"]))
+        answer = self._answer(content, suffix=suffix)
         return Extract(text=str(answer["text"]), fields=_texts(answer["fields"]), others=_texts(answer["others"]))
+
+    def read_feed(self, content: bytes, *, suffix: str) -> list[Item | Unread]:
+        """Return what became of each item of a feed.
+
+        Raises:
+            ArticleError: it cannot be read, or not within the limits.
+        """
+        items = self._answer(content, suffix=suffix)["items"]
+        return [_item(item) for item in items] if isinstance(items, list) else []
 
     def close(self) -> None:
         """End the worker, if there is one."""
         if self._worker is not None:
             self._worker.close()
             self._worker = None
+
+    def _answer(self, content: bytes, *, suffix: str) -> dict[str, object]:
+        with self._lock:
+            answer = self._ask(content, suffix=suffix)
+        if "error" not in answer:
+            return answer
+        hint = None if answer["hint"] is None else str(answer["hint"])
+        raise (ArticleEmpty if answer.get("empty") else ArticleError)(str(answer["error"]), hint=hint)
 
     def _ask(self, content: bytes, *, suffix: str) -> dict[str, object]:
         """Return the answer of the worker, or of a new one where the first may have died of earlier documents."""
@@ -158,6 +172,12 @@ class Sandbox:
             self.close()
             self._worker = _Worker(self.limits)
         return self._worker
+
+
+def _item(told: dict[str, object]) -> Item | Unread:
+    if "reason" in told:
+        return Unread(str(told["reason"]), empty=bool(told["empty"]))
+    return Item(None if told["id"] is None else str(told["id"]), str(told["text"]), _texts(told["values"]))
 
 
 def _texts(values: object) -> dict[str, str]:

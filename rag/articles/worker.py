@@ -2,7 +2,8 @@
 
 It gets a document's bytes on its standard input and answers on its standard output, for as long as there are documents.
 A request is a line of JSON with `format`, `bytes` and `seconds`, and that many bytes; an answer is a line of JSON, with
-`text`, `fields` and `others`, or with `error` and `hint`. It never opens an article's file, and may write none.
+`text`, `fields` and `others`, for a feed with `items`, or with `error` and `hint`. It never opens an article's file,
+and may write none.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import BinaryIO
 
 from rag.articles.docx import read_docx
 from rag.articles.epub import read_epub
 from rag.articles.extract import Extract
+from rag.articles.feed import read_feed
+from rag.articles.files import FEED_SUFFIXES
 from rag.articles.html import read_html
 from rag.articles.pdf import read_pdf
 from rag.articles.sandbox import OUT_OF_MEMORY
-from rag.errors import ArticleError
+from rag.errors import ArticleEmpty, ArticleError
 
 READERS: dict[str, Callable[[bytes], Extract]] = {
     ".docx": read_docx,
@@ -51,9 +55,11 @@ def _answer(request: dict[str, object], documents: BinaryIO) -> dict[str, object
     try:
         content = documents.read(int(str(request["bytes"])))
         _limit_time(seconds=int(str(request["seconds"])))
+        if request["format"] in FEED_SUFFIXES:
+            return {"items": [asdict(item) for item in read_feed(content)]}
         found = READERS[str(request["format"])](content)
     except ArticleError as error:
-        return {"error": error.message, "hint": error.hint}
+        return {"error": error.message, "hint": error.hint, "empty": isinstance(error, ArticleEmpty)}
     except RecursionError:
         return {"error": "it is nested too deeply", "hint": None}
     except MemoryError:

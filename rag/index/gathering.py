@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from rag.articles import MOST_MEGABYTES, ArticleFile, find_files, read_articles
+from rag.articles import FEED_SUFFIXES, MOST_MEGABYTES, ArticleFile, find_files, read_articles, suffix_of
 from rag.errors import ArticleEmpty, ArticleError, DuplicateArticle
 from rag.index.copies import sign
 from rag.index.coverage import find_uncovered
@@ -126,7 +126,8 @@ class Gathered:
             ArticleError: a root does not exist.
             DuplicateArticle: two of them have one id.
         """
-        files = find_files(roots)
+        # Feeds last, so that an item which has the id of another file's article is what fails.
+        files = sorted(find_files(roots), key=_is_feed)
         for done, file in enumerate(files, start=1):
             self._gather_file(file)
             progress("reading", done, len(files))
@@ -150,15 +151,16 @@ class Gathered:
     def _gather_file(self, file: ArticleFile) -> None:
         now = self._look_at(file)
         unread = self._unread(now) if now is not None else []
-        for entry in unread:
-            self._refuse_duplicate(entry.id, file.path)
-            self.staging.add(entry)
         failures = len(self.failed) + len(self.empty)
-        taken = len(unread)
+        taken = 0
+        for entry in unread:
+            if not self._is_taken(entry.id, file.path, file):
+                self.staging.add(entry)
+                taken += 1
         if not unread:
             for article in self._read(file):
-                self._refuse_duplicate(article.id, f"{article.path}:{article.first_line}")
-                taken += self._take(article, str(file.file))
+                if not self._is_taken(article.id, f"{article.path}:{article.first_line}", file):
+                    taken += self._take(article, str(file.file))
         # A file that failed in part is tried again.
         if now is not None and taken and len(self.failed) + len(self.empty) == failures:
             self.staging.note_read(now)
@@ -211,12 +213,22 @@ class Gathered:
         """Note a file, or a row of one, that gave no article."""
         (self.empty if isinstance(error, ArticleEmpty) else self.failed).append(Failure(path, error.message))
 
-    def _refuse_duplicate(self, article_id: str, place: str) -> None:
+    def _is_taken(self, article_id: str, place: str, file: ArticleFile) -> bool:
+        """Tell whether an article's id is taken, which costs a feed that item: its ids are not the user's to change.
+
+        Raises:
+            DuplicateArticle: it is, and by an article that is in no feed.
+        """
         earlier = self.staging.entry(article_id)
-        if earlier is not None:
+        if earlier is None:
+            return False
+        if not _is_feed(file):
             raise DuplicateArticle(
                 f"{earlier.place} and {place} have the same id {article_id}", hint="give one of them another id"
             )
+        # The same words whether or not the other file was read this time, as failures are compared with the last ones.
+        self.failed.append(Failure(file.path, f"{earlier.file} and {file.path} have the same id {article_id}"))
+        return True
 
     def _take(self, article: Article, file: str) -> bool:
         """Put by an article; tell whether it could be split."""
@@ -236,6 +248,10 @@ class Gathered:
             )
         self.staging.add(Entry(article.id, file, digest, f"{article.path}:{article.first_line}", kept=kept))
         return True
+
+
+def _is_feed(file: ArticleFile) -> bool:
+    return suffix_of(file.file.name).removesuffix(".gz") in FEED_SUFFIXES
 
 
 @functools.cache
