@@ -24,6 +24,7 @@ from rag import answer_files
 from rag.answer_files import Kind
 from rag.errors import AnswersError, ModelBroken, QuestionError, RagError
 from rag.index import ArticleFilter
+from rag.outputs import write_output
 from rag.pipeline import Asked, Begun, Engine, Notify
 from rag.question_sets import BadRow, Row, Topic, read_rows
 from rag.render import answer_record
@@ -313,14 +314,8 @@ def _put_in_order(output: Path, kind: Kind, rows: Sequence[Row]) -> None:
 
 def _replace(output: Path, content: bytes) -> None:
     """Write a file anew: whoever is killed meanwhile leaves the old one or the new, never a part."""
-    target = output.resolve()  # a link stays a link
-    staged = target.with_name(f"{target.name}.partial")
     with _writing(output):
-        with staged.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        staged.replace(target)
+        write_output(output, content)
 
 
 @contextlib.contextmanager

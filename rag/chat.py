@@ -16,6 +16,7 @@ from rag.answer_files import to_line
 from rag.answering.conversation import Turn, Understood, understand
 from rag.errors import AnswersError, QuestionError, RagError
 from rag.index import ArticleFilter
+from rag.outputs import write_output
 from rag.pipeline import Asked, Engine, Found, Slice, Tell, checked_filter
 from rag.records import Answer
 from rag.render import answer_record, error_text, escape
@@ -220,7 +221,7 @@ class Talk:
         if file.exists() and file.absolute() not in self._saved:
             raise AnswersError(f"{file} is there already", hint="choose another: /save FILE")
         try:
-            file.write_bytes(b"".join(to_line(answer_record(answer), kind="jsonl") for answer in answers))
+            write_output(file, b"".join(to_line(answer_record(answer), kind="jsonl") for answer in answers))
         except OSError as error:
             raise AnswersError(
                 f"{file} cannot be written: {error.strerror}", hint="choose another: /save FILE"

@@ -4,6 +4,7 @@
 import atexit
 import functools
 import inspect
+import io
 import logging
 import os
 import shlex
@@ -11,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 EXIT_FAILED, EXIT_USAGE, EXIT_NOT_ANSWERED, EXIT_ITEMS_FAILED, EXIT_CHECK_FAILED = 1, 2, 3, 4, 5
 EXIT_BUG, EXIT_INTERRUPTED = 70, 130
+
+_ASK_IT = 'ask it as: rag ask "…"'
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +87,23 @@ class Options:
             flags={key: flag for key, (flag, _) in given.items()},
         )
 
+    @property
+    def file(self) -> Path | None:
+        """Return the file to write to; None for standard output, which `-` names too."""
+        return None if self.output == Path("-") else self.output
+
+    def check_output(self) -> None:
+        """Refuse a file that cannot be written before the work is done.
+
+        Raises:
+            RagError: it cannot; says why.
+        """
+        if self.file is not None:
+            from rag.outputs import why_no_output
+
+            if (why := why_no_output(self.file)) is not None:
+                raise _unwritten(self.file, why)
+
     @contextmanager
     def reporting(self) -> Iterator["Reporting"]:
         """Show progress and notices on stderr while work goes on."""
@@ -122,7 +142,7 @@ def _version(*, wanted: bool) -> None:
     if wanted:
         from rag import __version__
 
-        typer.echo(f"rag {__version__}")
+        _print(f"rag {__version__}\n")
         raise typer.Exit
 
 
@@ -161,14 +181,11 @@ def verb(*, example: str, of: typer.Typer = app) -> Callable[[Callable[..., None
             try:
                 # SIGTERM ends a command as Ctrl-C does: at once, and with what was done kept.
                 with _on_termination(signal.default_int_handler):
+                    options.check_output()
                     function(options, **given)
             except KeyboardInterrupt:
-                typer.echo("interrupted; what was done is kept", err=True)
+                _tell("interrupted; what was done is kept")
                 raise typer.Exit(EXIT_INTERRUPTED) from None
-            except BrokenPipeError:
-                # The reader of our output is gone (`rag show … | head`); nothing is left to say, not even at exit.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                raise typer.Exit from None
 
         own = list(inspect.signature(function).parameters.values())[1:]
         defaults: dict[str, object] = {"json": False, "format": Format.TEXT, "quiet": False, "verbose": False}
@@ -374,7 +391,7 @@ def batch(
 
     settings, wanted = options.settings(k=k, keep_unsupported=keep_unsupported), _filter(since, until, source, language)
     with options.reporting() as reporting, Engine(settings, reporting=reporting, many=True) as engine:
-        report = answer_questions(engine, questions, output=options.output, wanted=wanted, emit=_emit, jobs=jobs)
+        report = answer_questions(engine, questions, output=options.file, wanted=wanted, emit=_print, jobs=jobs)
     if report.failed:
         raise typer.Exit(EXIT_ITEMS_FAILED)
 
@@ -445,7 +462,7 @@ def eval_(
         )
     _write(options, formats.evaluation(scores, style=_style(options)))
     if missed := scoring.below_bars(scores, bars):
-        typer.echo("\n".join(missed), err=True)
+        _tell("\n".join(missed))
         raise typer.Exit(EXIT_CHECK_FAILED)
 
 
@@ -559,38 +576,66 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         app(args=None if arguments is None else list(arguments), prog_name="rag")
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else EXIT_FAILED
+        return _code_of(stop)
+    except BrokenPipeError:
+        pass  # the reader of our output is gone (`rag show … | head`): nothing is left to say
     except RagError as error:
         from rag.render import error_text
 
-        typer.echo(error_text(error), err=True)
+        _tell(error_text(error))
         return EXIT_FAILED
-    except Exception:  # noqa: BLE001  # the boundary: whatever arrives here is our bug
-        typer.echo(_crash_report(), err=True)
+    except Exception as error:  # noqa: BLE001  # the boundary: whatever arrives here is our bug
+        _tell(_crash_report(error))
         return EXIT_BUG
     return 0
 
 
+def _code_of(stop: SystemExit) -> int:
+    if isinstance(stop.__context__, BrokenPipeError):  # met by typer itself, as in `rag --help | head`
+        return 0
+    if isinstance(stop.__context__, typer.Abort):  # interrupted before the command began
+        return EXIT_INTERRUPTED
+    return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else EXIT_FAILED
+
+
 def run() -> None:
     """Run a command and leave the process with its exit code."""
+    _fill_streams()
     code = main()
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except (OSError, ValueError):  # a stream that is closed; the interpreter knows what to make of it
-        sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # one that is closed, or whose reader is gone
+            stream.flush()
     # Taking modules, arrays and models apart, one by one, takes a tenth of the time of a cold answer, and the system
     # takes back all of it anyway.
     atexit._run_exitfuncs()  # noqa: SLF001  # there is no public name for it
     os._exit(code)
 
 
-def _crash_report() -> str:
+def _fill_streams() -> None:
+    """Have all three standard streams, and what cannot be encoded written as an escape.
+
+    A stream that was closed (`rag … >&-`) leaves its number free: the next file that is opened would get it, and
+    whatever a library writes there. One without input is empty, one for output refuses what is written.
+    """
+    for number, (name, mode, opened) in enumerate(
+        [("stdin", "r", os.O_RDONLY), ("stdout", "w", os.O_RDONLY), ("stderr", "w", os.O_WRONLY)]
+    ):
+        if getattr(sys, name) is None:
+            if (free := os.open(os.devnull, opened)) != number:
+                os.dup2(free, number)
+                os.close(free)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115  # for good
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _crash_report(error: Exception) -> str:
     import tempfile
     import traceback
 
     with tempfile.NamedTemporaryFile("w", prefix="rag-crash-", suffix=".txt", delete=False, encoding="utf-8") as file:
-        traceback.print_exc(file=file)
+        traceback.print_exception(error, file=file)
     return f"error: this is a bug in rag; the traceback is in {file.name}\nhint:  report it with that file"
 
 
@@ -628,16 +673,32 @@ def _assignment(text: str) -> tuple[str, str]:
 
 def _question(text: str) -> str:
     if text != "-":
-        return text
+        return _decoded(text, "the question")
     try:
-        return sys.stdin.read().strip()
+        # A mark at the beginning, as editors write it, belongs to no question.
+        return _decoded(sys.stdin.read().removeprefix("\ufeff").strip(), "standard input")
     except UnicodeDecodeError as error:
-        raise QuestionError("standard input is not UTF-8 text", hint='ask it as: rag ask "…"') from error
+        raise QuestionError("standard input is not UTF-8 text", hint=_ASK_IT) from error
+
+
+def _decoded(text: str, what: str) -> str:
+    """Return a text that is known to be one: in some locales Python takes any bytes, and keeps them as surrogates.
+
+    Raises:
+        QuestionError: it is none.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise QuestionError(f"{what} is not UTF-8 text", hint=_ASK_IT) from error
+    return text
 
 
 def _filter(since: str | None, until: str | None, source: str | None, language: str | None) -> "ArticleFilter":
     from rag.index import ArticleFilter
 
+    for flag, value in (("--since", since), ("--until", until), ("--source", source), ("--language", language)):
+        _decoded(value or "", f"what {flag} takes")
     return ArticleFilter(since=since, until=until, source=source, language=language)
 
 
@@ -655,7 +716,7 @@ def _style(options: Options) -> "Style":
 
     from rag.formats import Style
 
-    terminal = options.output is None and sys.stdout.isatty()
+    terminal = options.file is None and sys.stdout.isatty()
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     return Style(
         format=options.written_as,
@@ -683,6 +744,7 @@ def _line_reader(notify: Callable[[str], None], *, save: Path | None) -> Callabl
             raise QuestionError("standard input is not UTF-8 text", hint="a question a line") from error
         if not line:
             raise EOFError
+        _decoded(line, "standard input")
         if line.strip() and not sys.stdin.isatty():
             notify(f"> {escape(line.strip())}")
         return line
@@ -709,7 +771,7 @@ class _Unfolded:
 
         self._text = self._text or formats.unfolding(style=_style(self._options))
         if self._text is not None:
-            _emit(self._text.add(passed.claim, passed.citations, voices=not passed.alone))
+            _print(self._text.add(passed.claim, passed.citations, voices=not passed.alone))
 
     def end(self) -> bool:
         """Tell whether claims were shown; the next one begins an answer."""
@@ -719,7 +781,7 @@ class _Unfolded:
     def break_off(self) -> None:
         """End the line of claims behind which nothing comes."""
         if self.end():
-            typer.echo()
+            _print("\n")
 
 
 def _showing(options: Options, claims: _Unfolded, note: Callable[[str], None]) -> "Showing":
@@ -733,7 +795,7 @@ def _showing(options: Options, claims: _Unfolded, note: Callable[[str], None]) -
         explained=lambda found: formats.search(found, explain=True, style=style) + apart,
         piece=lambda piece: formats.piece(piece, style=style) + apart,
         emit=_appending(options),
-        tell=lambda text: typer.echo(text, err=True),
+        tell=_tell,
         note=note,
         claim=claims.show,
         break_off=claims.break_off,
@@ -742,8 +804,8 @@ def _showing(options: Options, claims: _Unfolded, note: Callable[[str], None]) -
 
 def _appending(options: Options) -> Callable[[str], None]:
     """Return what prints a text, or adds it to the file that was named, which begins empty."""
-    if options.output is None:
-        return typer.echo
+    if options.file is None:
+        return lambda text: _print(f"{text}\n")
     written: list[str] = []
 
     def append(text: str) -> None:
@@ -753,19 +815,40 @@ def _appending(options: Options) -> Callable[[str], None]:
     return append
 
 
-def _emit(line: str) -> None:
-    typer.echo(line, nl=False)
+def _print(text: str) -> None:
+    """Write to standard output, to the letter: typer's own way takes escape sequences out of what goes to a pipe.
+
+    Raises:
+        RagError: it takes nothing, as a full disk or a stream that was closed.
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise RagError(
+            f"standard output cannot be written: {error.strerror}", hint="write to a file with: -o FILE"
+        ) from error
 
 
 def _write(options: Options, text: str) -> None:
-    if options.output is None:
-        typer.echo(text)
+    if options.file is None:
+        _print(f"{text}\n")
         return
-    staged = options.output.with_name(options.output.name + ".partial")
+    from rag.outputs import write_output
+
     try:
-        staged.write_text(text + "\n", encoding="utf-8")
-        staged.replace(options.output)
+        write_output(options.file, f"{text}\n".encode())
     except OSError as error:
-        raise RagError(
-            f"{options.output} cannot be written: {error.strerror}", hint="choose another with: -o FILE"
-        ) from error
+        raise _unwritten(options.file, error.strerror) from error
+
+
+def _unwritten(file: Path, why: str | None) -> RagError:
+    return RagError(f"{file} cannot be written: {why}", hint="choose another with: -o FILE")
+
+
+def _tell(line: str) -> None:
+    """Say a line on standard error, where there is one."""
+    with suppress(OSError):
+        typer.echo(line, err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from datetime import timedelta
@@ -48,11 +49,12 @@ class StageProgress:
         """Show a line of its own."""
         if self._quiet:
             return
-        if self._bar is not None:
-            # Printed past the bar, a line would be drawn over.
-            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
-        else:
-            print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one place that reports while work goes on
+        with contextlib.suppress(OSError):  # nobody reads it any more, which must not end the work
+            if self._bar is not None:
+                # Printed past the bar, a line would be drawn over.
+                self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            else:
+                print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one place that reports while work goes on
 
     def note(self, text: str) -> None:
         """Show a text beside the bar, from the next step on: what came of the steps that are done."""

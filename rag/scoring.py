@@ -19,6 +19,7 @@ from rag.evaluation.evaluate import Evaluation, Result, evaluate, failing
 from rag.evaluation.measures import correct
 from rag.evaluation.runs import run_lines
 from rag.models.runtime import default_cache, write_atomically
+from rag.outputs import why_no_output, write_output
 from rag.pipeline import SILENT, Engine, Reporting, encoder_of, index_articles, index_facts
 from rag.render import DECIMALS, answer_record, to_json
 
@@ -68,8 +69,12 @@ def evaluate_dataset(
     as what it came from.
 
     Raises:
+        ConfigError: a file that is named cannot be written.
         ReportError: what draws a report is not installed.
     """
+    for file in (run, answers, report):
+        if file is not None:
+            _prepare(file)
     if report is not None:
         from rag.evaluation.charts import require_matplotlib
 
@@ -303,6 +308,20 @@ def _corpus_file(dataset: Dataset) -> Path:
 
 def _write(file: Path, lines: Iterator[str]) -> None:
     try:
-        write_atomically(file, "".join(lines).encode())
+        write_output(file, "".join(lines).encode())
     except OSError as error:
-        raise ConfigError(f"{file} cannot be written: {error.strerror}", hint="choose another file") from error
+        raise _unwritten(file, error.strerror) from error
+
+
+def _prepare(file: Path) -> None:
+    """Make a file's folder, and refuse one that cannot be written before the work is done."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritten(file, error.strerror) from error
+    if (why := why_no_output(file)) is not None:
+        raise _unwritten(file, why)
+
+
+def _unwritten(file: Path, why: str | None) -> ConfigError:
+    return ConfigError(f"{file} cannot be written: {why}", hint="choose another file")

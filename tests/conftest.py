@@ -3,6 +3,7 @@
 import ipaddress
 import re
 import sys
+import tempfile
 import zlib
 
 import numpy as np
@@ -45,6 +46,16 @@ def _no_network():
     _watching = True
     yield
     _watching = False
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary(tmp_path_factory):
+    """The temporary folder of all tests and of what they start: below pytest's own, so that it goes with them."""
+    folder = tmp_path_factory.mktemp("temporary")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(tempfile, "tempdir", None)  # what was asked for before is asked for again
+        yield folder
 
 
 @pytest.fixture(scope="session")

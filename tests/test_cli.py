@@ -1,9 +1,11 @@
 """The contract of the command line, through `main`: what goes where, in which form, with which exit code."""
 
+import errno
 import io
 import json
 import logging
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import typer
 
 from rag import cli, pipeline
 from rag.cli import main
+from rag.progress import StageProgress
 
 EVIL = "Scallops \x1b[31mred\x1b]0;title\x07 were \u202eexported\u202c to nobody."
 ARTICLES = {
@@ -284,9 +287,23 @@ def test_every_format_is_data_on_stdout_alone(rag, verb, kind):
         assert json.loads(out)["schema"].startswith("rag.")
 
 
-def test_a_reader_that_leaves_is_no_error():
+def run_for_real(*arguments, streams="", folder, **environment):
+    """Return what a process of its own does with its streams as a shell sets them up."""
+    command = shlex.join([sys.executable, "-P", "-m", "rag", *arguments])
+    return subprocess.run(
+        ["/bin/sh", "-c", f"{command} {streams}"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder), **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("arguments", ["config", "--help", "ask --help"])
+def test_a_reader_that_leaves_is_no_error(arguments):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    code = "import sys; from rag.cli import run; sys.argv = ['rag', 'config']; sys.stdin.read(); run()"
+    code = f"import sys; from rag.cli import run; sys.argv[1:] = {arguments.split()}; sys.stdin.read(); run()"
     with subprocess.Popen(
         [sys.executable, "-P", "-c", code],
         env=environment,
@@ -298,6 +315,118 @@ def test_a_reader_that_leaves_is_no_error():
         process.stdin.close()
         assert process.stderr.read() == b""
         assert process.wait() == 0
+
+
+@pytest.mark.parametrize("buffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("streams", "why"), [(">&-", "Bad file descriptor"), (">/dev/full", "No space left on device")]
+)
+@pytest.mark.parametrize("verb", ["config", "--version"])
+def test_standard_output_that_takes_nothing_is_told(place, verb, streams, why, buffered):
+    ran = run_for_real(verb, streams=streams, folder=place, PYTHONUNBUFFERED=buffered)
+    assert (ran.returncode, ran.stdout) == (1, b"")
+    assert ran.stderr.decode() == (
+        f"error: standard output cannot be written: {why}\nhint:  write to a file with: -o FILE\n"
+    )
+    assert not list(place.glob("rag-crash-*"))
+
+
+@pytest.mark.parametrize("streams", ["2>&-", "2>/dev/full"])
+def test_notices_that_nobody_takes_do_not_end_the_work(built, streams):
+    (built / "q.txt").write_text("\n")
+    # It fails, and would like to tell.
+    ran = run_for_real("batch", "q.txt", streams=streams, folder=built)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (1, b"", b"")
+    ran = run_for_real("index", "--dry-run", streams=streams, folder=built)
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert b"would be: 0 added" in ran.stdout
+    assert not list(built.glob("rag-crash-*"))
+
+
+def test_a_notice_that_nobody_takes_is_no_error(monkeypatch):
+    class Full(io.StringIO):
+        def write(self, _text):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("sys.stderr", Full())
+    with StageProgress(quiet=False) as progress:
+        progress.notify("building an index")
+
+
+def test_standard_input_that_is_closed_is_empty(place):
+    ran = run_for_real("ask", "-", streams="<&-", folder=place)
+    assert (ran.returncode, ran.stdout) == (1, b"")
+    assert b"the question is empty" in ran.stderr
+
+
+def test_what_a_stream_cannot_encode_is_an_escape(place):
+    (place / "new").mkdir()
+    (place / "new" / "日本.md").write_text("The bridge is open.\n")
+    ran = run_for_real("index", "--dry-run", "new", folder=place, PYTHONIOENCODING="latin-1")
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert b"added    \\u65e5\\u672c.md" in ran.stdout
+
+
+def test_an_article_is_printed_to_the_letter_where_no_terminal_is(built, rag):
+    printed = run_for_real("show", "evil.md", folder=built).stdout.decode()
+    record = json.loads(rag("show", "evil.md", "--json")[1])
+    assert EVIL in printed
+    assert printed == record["text"] + "\n"
+
+
+@pytest.mark.usefixtures("built")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ask", "\udcff"],
+        ["search", "\udcff"],
+        ["search", "seafood", "--source", "\udcff"],
+        ["chat", "--until", "\udcff"],
+    ],
+)
+def test_arguments_that_are_no_text_are_told(rag, arguments):
+    code, out, err = rag(*arguments)
+    assert (code, out) == (1, "")
+    assert "not UTF-8 text" in err
+
+
+@pytest.mark.usefixtures("built")
+def test_standard_input_that_a_locale_took_for_text_is_told(rag, monkeypatch):
+    for verb in ("ask", "chat"):
+        monkeypatch.setattr("sys.stdin", io.StringIO("What is \udcff?\n"))
+        code, out, err = rag(verb, *(["-"] if verb == "ask" else []))
+        assert (code, out) == (1, "")
+        assert "not UTF-8 text" in err
+
+
+@pytest.mark.usefixtures("built")
+def test_a_mark_at_the_beginning_belongs_to_no_question(rag, typed):
+    typed(f"\ufeff{QUESTION}\n")
+    assert json.loads(rag("ask", "-", "--json")[1])["question"] == QUESTION
+
+
+@pytest.mark.usefixtures("built")
+def test_a_dash_for_an_output_file_is_standard_output(place, rag):
+    assert rag("show", "ban.md", "-o", "-") == rag("show", "ban.md")
+    (place / "q.txt").write_text(QUESTION)
+    assert len(rag("batch", "q.txt", "-o", "-")[1].splitlines()) == 1
+
+
+@pytest.mark.usefixtures("built")
+def test_an_output_file_that_cannot_be_written_is_told_before_the_work(place, rag, monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("the question was asked")
+
+    monkeypatch.setattr(pipeline, "ask", never)
+    for target, why in [(place, "Is a directory"), (place / "no" / "a.json", "No such file")]:
+        code, out, err = rag("ask", QUESTION, "-o", str(target))
+        assert (code, out) == (1, "")
+        assert f"{target} cannot be written: {why}" in err
+
+
+def test_an_interruption_while_options_are_read_exits_130(rag, monkeypatch):
+    monkeypatch.setattr(cli, "Options", interrupt)
+    assert rag("status")[0] == 130
 
 
 # Settings

@@ -12,6 +12,7 @@ ORDER = [
     "errors",
     "records",
     "config",
+    "outputs",
     "articles",
     "sentences",
     "passages",

@@ -8,6 +8,7 @@ two neighbouring characters of a sentence find it (as Lucene's CJKAnalyzer does)
 from __future__ import annotations
 
 import bisect
+import itertools
 import json
 import math
 import re
@@ -177,18 +178,20 @@ class LexicalIndex:
         """
         columns = sorted(self._known(words), key=self._count)
         counts = [self._count(number) for number in columns]
+        # What the words from each one on can add at most, for questions of any length.
+        most = [*itertools.accumulate(map(self._most, reversed(columns)))][::-1]
         sums = np.zeros(self._size, np.float32)
         # Sums of the same numbers in another order differ by less than this.
         exactness = 1 - (len(columns) + 2) * 2.0**-20
-        taken = 0
+        taken, left = 0, sum(counts)
         rows = None
         while taken < len(columns):
             if counts[taken] > self._size * _COMMON:
-                more = sum(map(self._most, columns[taken:]))
-                rows = _reaching(sums, k=k, more=more, exactness=exactness, allowed=allowed)
-                if len(rows) * (len(columns) - taken) * _LOOK_UP < sum(counts[taken:]):
+                rows = _reaching(sums, k=k, more=most[taken], exactness=exactness, allowed=allowed)
+                if len(rows) * (len(columns) - taken) * _LOOK_UP < left:
                     break
             self._add(columns[taken], sums)
+            left -= counts[taken]
             taken += 1
         else:
             rows = _reaching(sums, k=k, more=0.0, exactness=exactness, allowed=allowed)

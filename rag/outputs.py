@@ -1,0 +1,72 @@
+"""Files that the user names to be written: whole or not at all, and never in the place of what is no file."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def write_output(file: Path, content: bytes) -> None:
+    """Write a file anew: whoever is killed meanwhile leaves the old one or the new, never a part.
+
+    What is there already stays what it is: a link still leads to its file, and that keeps its mode. A device or a pipe
+    is written to.
+
+    Raises:
+        OSError: it cannot be written; a file that was there is then as it was.
+    """
+    mode = _mode(file)
+    if mode is not None and not stat.S_ISREG(mode):
+        # Opening a folder says what it is. A new file in the place of /dev/null would spoil the machine.
+        with file.open("wb") as stream:
+            stream.write(content)
+        return
+    target = Path(os.path.realpath(file))
+    try:
+        _replace(target, content, mode)
+    except OSError as error:
+        # A folder may refuse new files, or a mounted file its place, and yet let what is there be written.
+        if mode is None or error.errno in _FULL:
+            raise
+        with target.open("r+b") as same:
+            same.truncate()
+            same.write(content)
+
+
+def why_no_output(file: Path) -> str | None:
+    """Return why a file cannot be written, as far as can be told before the work whose result it is to hold."""
+    mode = _mode(file)
+    if mode is not None:
+        writable = os.access(file, os.W_OK)
+        return os.strerror(errno.EISDIR) if stat.S_ISDIR(mode) else None if writable else os.strerror(errno.EACCES)
+    folder = _mode(Path(os.path.realpath(file)).parent)
+    if folder is None:
+        return os.strerror(errno.ENOENT)
+    return None if stat.S_ISDIR(folder) else os.strerror(errno.ENOTDIR)
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return None
+
+
+def _replace(target: Path, content: bytes, mode: int | None) -> None:
+    # Of one process's own, so that no file of the user's has this name by chance; short, as names have a bound.
+    staged = target.with_name(f".rag-{os.getpid()}.partial")
+    try:
+        with staged.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if mode is not None:
+            staged.chmod(stat.S_IMODE(mode))
+        staged.replace(target)
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
