@@ -716,7 +716,12 @@ def _style(options: Options) -> "Style":
 
     from rag.formats import Style
 
-    terminal = options.file is None and sys.stdout.isatty()
+    if options.file is None:
+        terminal = sys.stdout.isatty()
+    else:
+        from rag.outputs import is_terminal
+
+        terminal = is_terminal(options.file)
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     return Style(
         format=options.written_as,
@@ -850,5 +855,7 @@ def _unwritten(file: Path, why: str | None) -> RagError:
 
 def _tell(line: str) -> None:
     """Say a line on standard error, where there is one."""
+    from rag.render import escape
+
     with suppress(OSError):
-        typer.echo(line, err=True)
+        typer.echo(escape(line), err=True)

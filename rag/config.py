@@ -502,6 +502,8 @@ def _parse_names(text: str) -> tuple[str, ...]:
             names = None
         if isinstance(names, list) and all(isinstance(name, str) for name in names):
             return tuple(names)
+        if names is None and text.endswith("]"):  # as config.yaml has it: [seeds, ~/articles]
+            return tuple(name.strip() for name in text[1:-1].split(","))
     return tuple(re.split(f"[,{re.escape(os.pathsep)}]", text))
 
 

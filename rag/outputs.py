@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -35,6 +36,20 @@ def write_output(file: Path, content: bytes) -> None:
         with target.open("r+b") as same:
             same.truncate()
             same.write(content)
+
+
+def is_terminal(file: Path) -> bool:
+    """Tell whether what is written there appears on a terminal, as with /dev/tty or /dev/stdout."""
+    mode = _mode(file)
+    if mode is None or not stat.S_ISCHR(mode):
+        return False
+    with suppress(OSError):
+        number = os.open(file, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+        try:
+            return os.isatty(number)
+        finally:
+            os.close(number)
+    return False
 
 
 def why_no_output(file: Path) -> str | None:

@@ -46,9 +46,12 @@ class StageProgress:
         self._tasks.clear()
 
     def notify(self, line: str) -> None:
-        """Show a line of its own."""
+        """Show a line of its own; what it names, such as a folder or a question's id, cannot move the cursor."""
         if self._quiet:
             return
+        from rag.render import escape
+
+        line = escape(line)
         with contextlib.suppress(OSError):  # nobody reads it any more, which must not end the work
             if self._bar is not None:
                 # Printed past the bar, a line would be drawn over.

@@ -20,6 +20,7 @@ from rag.records import Evidence, Question
 STANDARD_INPUT = Path("-")
 SUFFIXES = (".jsonl", ".csv", ".txt")
 _NAMED = ("id", "question", "answers", "evidence", "answerable")
+_DELIMITERS = (",", ";", "\t")
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _EXAMPLE = '{"id": "q1", "question": "Who designed the bridge?"}'
 
@@ -129,21 +130,30 @@ def _json_row(content: str, line: int, *, name: str) -> Mapping[str, object] | Q
 
 
 def _csv_rows(text: str, *, name: str) -> Iterator[_Raw]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    head = text.partition("\n")[0]
+    # Spreadsheets part cells by what their language has left for it; the mark is the one that finds the most names.
+    mark = max(_DELIMITERS, key=lambda mark: len({_column(cell) for cell in head.split(mark)}.intersection(_NAMED)))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
     columns: list[str] | None = None
     line = 1
     try:
         for cells in reader:
             if columns is None:
-                columns = [cell.strip() for cell in cells]
+                columns = [_column(cell) for cell in cells]
                 _check_columns(columns, name=name)
             elif any(cell.strip() for cell in cells):
                 yield line, _csv_row(columns, cells, line, name=name)
             line = reader.line_num + 1
     except csv.Error as error:
         raise QuestionError(
-            f"{name}: the row that begins on line {line} is not CSV: {error}", hint="save it as CSV with commas"
+            f"{name}: the row that begins on line {line} is not CSV: {error}",
+            hint="save it as CSV, with double quotes around a cell that goes over lines",
         ) from error
+
+
+def _column(cell: str) -> str:
+    bare = cell.strip().strip('"').strip()
+    return bare.lower() if bare.lower() in _NAMED else bare
 
 
 def _check_columns(columns: list[str], *, name: str) -> None:

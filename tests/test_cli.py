@@ -343,6 +343,30 @@ def test_notices_that_nobody_takes_do_not_end_the_work(built, streams):
     assert not list(built.glob("rag-crash-*"))
 
 
+@pytest.mark.usefixtures("built")
+def test_what_an_article_holds_cannot_move_the_cursor_of_a_terminal_named_as_the_output(rag):
+    ours, theirs = os.openpty()
+    try:
+        assert rag("show", "evil.md", "-o", os.ttyname(theirs)) == (0, "", "")
+        shown = os.read(ours, 4096).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert "\\x1b[31mred" in shown
+    assert "\x1b" not in shown
+
+
+def test_notices_name_nothing_that_moves_the_cursor(place, rag):
+    code, _, err = rag("search", "seafood", "--index", "a\x1b[31m\u202eb")
+    assert (code, "a\\x1b[31m\\u202eb yet: building one" in err) == (0, True)
+    assert not {"\x1b", "\u202e"} & set(err)
+    gold = {"id": "q\x1b[31m", "question": QUESTION, "answers": ["no"], "evidence": [{"article": "x", "quote": "no"}]}
+    (place / "gold.jsonl").write_text(json.dumps(gold))
+    _, _, err = rag("eval", "gold.jsonl")
+    assert "first that of q\\x1b[31m" in err
+    assert "\x1b" not in err
+
+
 def test_a_notice_that_nobody_takes_is_no_error(monkeypatch):
     class Full(io.StringIO):
         def write(self, _text):

@@ -184,6 +184,12 @@ def test_variables_of_other_parts_are_left_alone(tmp_path):
     assert load(tmp_path, environment={"RAG_CACHE": "x", "RAG_CONFIG": "y", "RAGE": "z"}) == Config()
 
 
+@pytest.mark.parametrize("text", ["[a b, c]", '["a b", "c"]', "a b,c"])
+def test_names_may_be_written_as_in_the_file(tmp_path, text):
+    config = load_config(file=None, overrides={"articles": text}, environment={}, cwd=tmp_path)
+    assert config.articles == ("a b", "c")
+
+
 def test_an_error_names_the_variable(tmp_path):
     with pytest.raises(ConfigError, match=r"^RAG_THREADS: expected a whole number from 0 to 1,024, got 'many'$"):
         load(tmp_path, environment={"RAG_THREADS": "many"})

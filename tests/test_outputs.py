@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.outputs import why_no_output, write_output
+from rag.outputs import is_terminal, why_no_output, write_output
 
 
 def names_in(folder):
@@ -106,3 +106,15 @@ def test_what_cannot_be_written_is_known_before(tmp_path):
     assert why_no_output(tmp_path / "a") is None
     assert why_no_output(tmp_path / "file") is None
     assert why_no_output(Path(os.devnull)) is None
+
+
+def test_a_terminal_is_known_by_its_device(tmp_path):
+    ours, theirs = os.openpty()
+    try:
+        assert is_terminal(Path(os.ttyname(theirs)))
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    (tmp_path / "file").touch()
+    for other in (tmp_path, tmp_path / "file", tmp_path / "none", Path(os.devnull)):
+        assert not is_terminal(other)

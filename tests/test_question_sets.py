@@ -55,6 +55,14 @@ def test_a_csv_row_is_the_same_question(written):
     assert question.metadata == {"kind": "who"}
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("head", ["id{0}question", '"Id"{0}"Question"'])
+def test_a_csv_may_be_as_a_spreadsheet_of_any_language_writes_it(written, mark, head):
+    text = f'\ufeff{head.format(mark)}\r\nq1{mark}"Who met,\r\nand; where\t?"\r\n'
+    (question,) = read_questions(written("q.csv", text))
+    assert (question.id, question.question) == ("q1", "Who met,\r\nand; where\t?")
+
+
 def test_a_plain_answer_of_a_csv_stands_for_itself(written):
     (question,) = read_questions(written("q.csv", "question,answers,evidence\nHow many?,888,\n"))
     assert (question.answers, question.evidence, question.answerable) == (("888",), (), None)
@@ -144,7 +152,7 @@ def test_a_line_number_that_is_another_rows_id_is_an_error(written):
     [
         ("q.jsonl", "\n \n", "holds no questions"),
         ("q.csv", "question\n", "holds no questions"),
-        ("q.csv", "id;question\n", "no column named question, only: id;question"),
+        ("q.csv", "id;query\n", "no column named question, only: id, query"),
         ("q.csv", "question,question\n", "two columns named question"),
         ("q.csv", 'question\n"Who?\n', "begins on line 2"),
         ("q.txt", b"\xff\xfe", "not UTF-8"),

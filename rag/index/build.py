@@ -162,7 +162,7 @@ def plan_build(roots: Sequence[Path], *, index: Path, add: bool, progress: Progr
         gathered = Gathered(staging, reused=previous, splitter=None)
         gathered.gather(roots, progress=progress)
         if add and previous is not None:
-            gathered.keep_besides(previous)
+            gathered.keep_besides(previous, roots)
         return _report(gathered, previous=previous, content="")
 
 
@@ -182,8 +182,9 @@ def build_index(
 ) -> BuildReport:
     """Bring the index up to date with the articles under `roots`, and return what was done.
 
-    With `add`, articles of the current generation that are not under `roots` stay. With `rebuild`, nothing of it is
-    used again. When nothing changed, the current generation stays. Of the generations, the last `keep` are kept.
+    With `add`, articles of the current generation that are not under `roots` stay, and so do its
+    roots. With `rebuild`, nothing of it is used again. When nothing changed, the current generation stays. Of the
+    generations, the last `keep` are kept.
     `memory_bytes` bounds what the build itself holds. From `lists_from` passages on, their vectors are searched in
     lists if that measures better. `choose` may name another encoder for the passages, with the same tokens and vectors
     that can be compared: it is given the fingerprint that the current generation was built under, None for a new index,
@@ -210,7 +211,7 @@ def build_index(
             gathered = Gathered(staging, reused=reused, splitter=Splitter(encoder, settings))
             gathered.gather(roots, progress=progress)
             if add and previous is not None:
-                gathered.keep_besides(previous)
+                gathered.keep_besides(previous, roots)
             if choose is not None and reused is None:
                 encoder = choose(None, staging.counts()[0])
             described = settings.described(encoder.fingerprint)
@@ -234,7 +235,7 @@ def build_index(
                 metric=METRIC,
                 articles=staging.size(),
                 passages=0,
-                roots=tuple(str(root.absolute()).encode(errors="backslashreplace").decode() for root in roots),
+                roots=_all_roots(roots, besides=previous if add else None),
                 failed=tuple(asdict(failure) for failure in gathered.failed),
                 empty=tuple(asdict(failure) for failure in gathered.empty),
                 skipped=tuple(asdict(failure) for failure in gathered.skipped),
@@ -290,6 +291,12 @@ def _nothing_to_index(roots: Sequence[Path], failures: Sequence[Failure]) -> Art
         f"no articles under {places}",
         hint="give a folder with articles: rag index FOLDER; rag index --help names the formats",
     )
+
+
+def _all_roots(roots: Sequence[Path], *, besides: Index | None) -> tuple[str, ...]:
+    """Return what an index is built of, which with `--add` is also what it was built of before."""
+    named = [str(root.absolute()).encode(errors="backslashreplace").decode() for root in roots]
+    return tuple(dict.fromkeys([*(besides.manifest.roots if besides is not None else ()), *named]))
 
 
 def _same(manifest: Manifest, content: str, gathered: Gathered) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 import stat
 import time
 from collections.abc import Callable, Sequence
@@ -132,10 +133,14 @@ class Gathered:
             self._gather_file(file)
             progress("reading", done, len(files))
 
-    def keep_besides(self, previous: Index) -> None:
-        """Keep a generation's articles, but for those that have left a file which was read whole just now."""
+    def keep_besides(self, previous: Index, roots: Sequence[Path]) -> None:
+        """Keep a generation's articles, but for those that have left a file which was read whole just now.
+
+        So do those of a file below a root that is no more. What was wrong with other files is still so.
+        """
+        given = [root.resolve() for root in roots]
         for file in previous.store.article_files():
-            if self.staging.was_read(file):
+            if self.staging.was_read(file) or (_is_below(file, given) and not os.path.lexists(file)):
                 continue
             articles = previous.store.articles_of(file)
             kept = [(name, digest) for name, digest in articles if self.staging.entry(name) is None]
@@ -147,6 +152,15 @@ class Gathered:
             known = previous.store.file(file)
             if known is not None and len(kept) == len(articles):
                 self.staging.note_read(known)
+        shown = [root.as_posix() for root in roots]
+        before = previous.manifest
+        for now, then in ((self.failed, before.failed), (self.empty, before.empty), (self.skipped, before.skipped)):
+            named = {failure.path for failure in now}
+            now += [
+                Failure(**line)
+                for line in then
+                if line["path"] not in named and not any(_is_at(line["path"], root) for root in shown)
+            ]
 
     def _gather_file(self, file: ArticleFile) -> None:
         now = self._look_at(file)
@@ -248,6 +262,14 @@ class Gathered:
             )
         self.staging.add(Entry(article.id, file, digest, f"{article.path}:{article.first_line}", kept=kept))
         return True
+
+
+def _is_below(file: str, roots: Sequence[Path]) -> bool:
+    return any(Path(file).is_relative_to(root) for root in roots)
+
+
+def _is_at(path: str, root: str) -> bool:
+    return root in {path, "."} or path.startswith(f"{root.rstrip('/')}/")
 
 
 def _is_feed(file: ArticleFile) -> bool:

@@ -100,6 +100,36 @@ def test_add_keeps_what_is_indexed_besides(articles, index, word_encoder, tmp_pa
     assert open_index(index).store.article_ids() == ["ban.md", "more.txt", "talks.md"]
 
 
+def test_add_mirrors_the_path_given_and_keeps_what_is_besides(articles, index, word_encoder, tmp_path):
+    more = tmp_path / "more"
+    more.mkdir()
+    for name in ("one.txt", "two.txt"):
+        (more / name).write_text(f"A text named {name}.\n\nIt came later.")
+    build(articles, index, word_encoder)
+    build(more, index, word_encoder, add=True)
+    (more / "one.txt").unlink()
+    (articles / "ban.md").unlink()  # not looked at, so not missed
+    planned = plan_build([more], index=index, add=True, progress=lambda *_: None)
+    report = build(more, index, word_encoder, add=True)
+    assert planned.removed == report.removed == ("one.txt",)
+    assert open_index(index).store.article_ids() == ["ban.md", "talks.md", "two.txt"]
+
+
+def test_add_keeps_what_the_index_was_built_of_and_what_failed_there(articles, index, word_encoder, tmp_path):
+    (articles / "broken.pdf").write_bytes(b"no PDF")
+    more = tmp_path / "more.txt"
+    more.write_text("One more.\n\nIt came later.")
+    build(articles, index, word_encoder)
+    build(more, index, word_encoder, add=True)
+    manifest = open_index(index).manifest
+    assert manifest.roots == (str(articles), str(more))
+    assert [line["path"] for line in manifest.failed] == [f"{articles}/broken.pdf"]
+    (articles / "broken.pdf").unlink()
+    build(articles, index, word_encoder, add=True)
+    manifest = open_index(index).manifest
+    assert (manifest.roots, manifest.failed) == ((str(articles), str(more)), ())
+
+
 def test_without_add_what_is_not_under_the_paths_leaves(articles, index, word_encoder):
     build(articles, index, word_encoder)
     report = build(articles / "ban.md", index, word_encoder)
