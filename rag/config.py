@@ -108,6 +108,9 @@ class Reader:
     budget_tokens: int = setting(
         2000, low=16, high=1_000_000, about="of all that, only what fits in so many tokens, best first"
     )
+    budget_ms: int | None = setting(
+        None, low=1, high=600_000, about="and only what this machine reads in so many milliseconds; null: no such bound"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class Examination:
         return all(check.state != "fail" for check in self.checks)
 
 
-def examine(*, index: Path, encoder: str, reader: str, threads: int) -> Examination:
+def examine(*, index: Path, encoder: str, reader: str, threads: int, budget_ms: int | None = None) -> Examination:
     """Look at everything that an answer needs; reads the whole index, and changes nothing."""
     return Examination(
         (
@@ -65,7 +65,7 @@ def examine(*, index: Path, encoder: str, reader: str, threads: int) -> Examinat
             _text_encoding(),
             _offline(),
             _encoder(encoder),
-            _reader(reader),
+            *_reader(reader, threads=threads, budget_ms=budget_ms),
             *_index(index),
             *_places(index),
         )
@@ -137,32 +137,51 @@ def _encoder(name: str) -> Check:
     return Check("encoder", "ok", f"{name} ({weights[:12]}) in {found.folder}")
 
 
-def _reader(name: str) -> Check:
+def _reader(name: str, *, threads: int, budget_ms: int | None) -> Iterator[Check]:
     import json
 
     if name == "none":
-        return Check("reader", "ok", "none: passages are compared instead")
+        yield Check("reader", "ok", "none: passages are compared instead")
+        return
     mend = "rag ask --set reader.model=none"
     if (folder := own_folder(name)) is None:
-        return _foreign_reader(name, mend)
+        yield from _foreign_reader(name, mend, threads=threads, budget_ms=budget_ms)
+        return
     try:
         about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         sealed, digest = str(about.get("sha256")), checksum(folder / "model.onnx")
     except (OSError, ValueError, AttributeError) as error:
-        return Check("reader", "fail", f"no reader in {folder}: {error}", mend)
+        yield Check("reader", "fail", f"no reader in {folder}: {error}", mend)
+        return
     if sealed != digest:
-        return Check("reader", "fail", f"{folder / 'model.onnx'} is not the file that config.json names", mend)
-    return Check("reader", "ok", f"{about.get('name') or folder.name} ({digest[:12]})")
+        yield Check("reader", "fail", f"{folder / 'model.onnx'} is not the file that config.json names", mend)
+        return
+    yield Check("reader", "ok", f"{about.get('name') or folder.name} ({digest[:12]})")
+    yield _reading_speed(digest, threads=threads, budget_ms=budget_ms)
 
 
-def _foreign_reader(name: str, mend: str) -> Check:
+def _foreign_reader(name: str, mend: str, *, threads: int, budget_ms: int | None) -> Iterator[Check]:
     from rag.models.foreign import find_reader
 
     try:
         found, weights = find_reader(name)
     except RagError as error:
-        return Check("reader", "fail", error.message, mend)
-    return Check("reader", "ok", f"{name} ({weights[:12]}) in {found.folder}")
+        yield Check("reader", "fail", error.message, mend)
+        return
+    yield Check("reader", "ok", f"{name} ({weights[:12]}) in {found.folder}")
+    yield _reading_speed(weights, threads=threads, budget_ms=budget_ms)
+
+
+def _reading_speed(revision: str, *, threads: int, budget_ms: int | None) -> Check:
+    from rag.models.speed import recorded_speed
+
+    speed, cores = recorded_speed(revision), threads or usable_cores()
+    if speed is None:
+        return Check("reading speed", "ok", "not measured yet: the first question under reader.budget_ms does it")
+    detail = f"{speed.tokens_a_ms(cores=cores):.1f} tokens a millisecond on {cores} cores, as measured once"
+    if budget_ms is not None:
+        detail += f"; reader.budget_ms {budget_ms} is {speed.tokens_within(budget_ms, cores=cores)} tokens"
+    return Check("reading speed", "ok", detail)
 
 
 def _index(folder: Path) -> Iterator[Check]:

@@ -194,6 +194,7 @@ def doctor(config: Config) -> Examination:
         encoder=config.encoder.model,
         reader=config.reader.model,
         threads=config.threads,
+        budget_ms=config.reader.budget_ms,
     )
 
 
@@ -439,6 +440,7 @@ class Engine:
             "settings": settings,
             "filter": asdict(checked_filter(wanted)) if wanted else None,
             "answerer": [self.judge.name, self.judge.model, self.judge.revision],
+            **({} if self.config.reader.budget_ms is None else {"budget_tokens": self._budget_tokens}),
             **({} if self.writer is None else {"writer": [self.writer.name, self.writer.model, self.writer.revision]}),
         }
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
@@ -660,6 +662,23 @@ class Engine:
     def _rarity(self, words: Sequence[str]) -> NDArray[np.float64]:
         return self.index.lexical.rarity(words)  # opened when a question is judged, not to name the judge
 
+    @cached_property
+    def _budget_tokens(self) -> int:
+        """Return how many tokens may be read for a question: the smaller of both budgets, in a set as alone."""
+        section, reader = self.config.reader, self._reader
+        if section.budget_ms is None or reader is None:
+            return section.budget_tokens
+        from rag.models.runtime import usable_cores
+        from rag.models.speed import reading_speed
+
+        speed = reading_speed(
+            reader.revision,
+            opened=lambda: reader_of(replace(self.config, threads=1), self.reporting.notify) or reader,
+            notify=self.reporting.notify,
+        )
+        cores = self.config.threads or usable_cores()
+        return min(section.budget_tokens, speed.tokens_within(section.budget_ms, cores=cores))
+
     def _make_judge(self) -> Judge:
         if self._reader is not None:
             from rag.answering import ReaderJudge
@@ -669,7 +688,7 @@ class Engine:
             return ReaderJudge(
                 self._reader,
                 rarity=self._rarity,
-                budget=Budget(section.passages, section.share, section.sentences, section.budget_tokens),
+                budget=Budget(section.passages, section.share, section.sentences, self._budget_tokens),
                 calibration=_calibration(self.config),
             )
         from rag.answering import SimilarityJudge

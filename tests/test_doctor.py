@@ -8,6 +8,8 @@ from rag.doctor import examine
 from rag.index.build import BuildSettings, build_index
 from rag.index.generations import current_folder
 from rag.index.manifest import checksum
+from rag.models.reader import SHIPPED, Reader
+from rag.models.speed import Pair, Speed, reading_speed
 
 SETTINGS = BuildSettings(max_tokens=40, overlap_sentences=1, k1=0.9, b=0.4)
 
@@ -86,6 +88,17 @@ def test_a_readers_weights_are_held_to_its_description(index, tmp_path, digest, 
     about = {"name": "small", "sha256": digest or checksum(tmp_path / "model.onnx")}
     (tmp_path / "config.json").write_text(json.dumps(about))
     assert checks(index, reader=str(tmp_path))["reader"].state == state
+
+
+def test_the_measured_speed_is_shown_with_what_the_budget_comes_to(index, monkeypatch):
+    assert "not measured yet" in checks(index, reader="shipped")["reading speed"].detail
+    monkeypatch.setattr("rag.models.speed.measure_speed", lambda _: Speed(*[Pair(60, 10.0)] * 3))
+    reader = Reader(SHIPPED)
+    reading_speed(reader.revision, opened=lambda: reader)
+    assert checks(index, reader="shipped", threads=1)["reading speed"].detail.startswith("6.0 tokens a millisecond")
+    found = checks(index, reader="shipped", threads=1, budget_ms=50)["reading speed"]
+    assert (found.state, found.detail.rpartition("; ")[2]) == ("ok", "reader.budget_ms 50 is 300 tokens")
+    assert "reading speed" not in checks(index, reader="none", budget_ms=50)
 
 
 def test_more_threads_than_cores_are_warned_of(index):
