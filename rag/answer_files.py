@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 from collections.abc import Iterator, Mapping
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
+from rag.records import Answer, Answerer, Citation, Claim, Hit, Passage
 from rag.render import to_json
 
 SCHEMA: Final = "rag.answer/1"
@@ -21,6 +23,7 @@ _TEXTS: Final = frozenset(
     {"id", "question", "answer", "short_answer", "reason", "index", "settings", "schema", "quoted_because"}
 )  # the other columns hold JSON
 _NULL_IS_EMPTY: Final = frozenset({"id", "short_answer", "reason"})
+_CITED: Final = tuple(field.name for field in dataclasses.fields(Citation))
 _NOT_ALWAYS: Final = frozenset({"error", "dropped", "quoted_because", "unsupported"})  # an empty cell: there is none
 
 
@@ -50,6 +53,39 @@ def from_line(line: bytes, *, kind: Kind) -> dict[str, object]:
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise ValueError(f"it is no record of schema {SCHEMA}")
     return record
+
+
+def to_answer(record: Mapping[str, object]) -> Answer:
+    """Return the answer that a record tells of.
+
+    Raises:
+        ValueError: it is malformed, or its laws do not hold.
+    """
+    parts: Any = record
+    try:
+        return Answer(
+            question=parts["question"],
+            answer=parts["answer"],
+            claims=tuple(Claim(one["text"], tuple(one["citations"]), one["support"]) for one in parts["claims"]),
+            citations=tuple(Citation(**{name: one[name] for name in _CITED}) for one in parts["citations"]),
+            hits=tuple(
+                Hit(
+                    Passage(one["article"], int(one["id"].rpartition("#")[2]), one["start"], one["end"], ()),
+                    one["score"],
+                    one["rank"],
+                )
+                for one in parts["passages"]
+            ),
+            confidence=parts["confidence"],
+            reason=parts["reason"],
+            answerer=Answerer(**{name: parts["answerer"][name] for name in ("name", "model", "revision")}),
+            index=parts["index"],
+            short_answer=parts["short_answer"],
+            id=parts["id"],
+            timings_ms=parts["timings_ms"],
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"it is malformed: {error}") from error
 
 
 def split_lines(content: bytes, *, kind: Kind) -> Iterator[bytes]:

@@ -469,22 +469,24 @@ def eval_(
 @verb(example="rag compare bm25.trec hybrid.trec --dataset scifact/")
 def compare(
     options: Options,
-    run_a: Annotated[Path, typer.Argument(help="A TREC run, or the .jsonl that rag eval --answers wrote.")],
+    run_a: Annotated[Path, typer.Argument(help="A TREC run, or answers that rag eval --answers or rag batch wrote.")],
     run_b: Annotated[Path, typer.Argument(help="The other.")],
-    dataset: Annotated[Path | None, typer.Option("--dataset", help="The gold of two runs.")] = None,
+    dataset: Annotated[Path | None, typer.Option("--dataset", help="The gold, of all but scored answers.")] = None,
     split: Split = None,
     qrels: QrelsFile = None,
     measure: Measure = None,
     most: Annotated[int, typer.Option("--most", min=0, help="How many questions that moved to show.")] = 10,
 ) -> None:
-    """Compare two runs or two sets of scored answers.
+    """Compare two runs or two sets of answers.
 
     Differences are paired by question; p is from a randomisation test, corrected for the number of measures.
     """
     from rag import formats, scoring
 
     wanted = scoring.Selection(split=split, qrels=qrels)
-    found = scoring.compare(run_a, run_b, dataset=dataset, selection=wanted, measure=measure, most=most)
+    found = scoring.compare(
+        options.settings(), run_a, run_b, dataset=dataset, selection=wanted, measure=measure, most=most
+    )
     _write(options, formats.comparison(found, style=_style(options)))
 
 

@@ -6,28 +6,33 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rag import answer_files
 from rag.config import Config, known_key, leaves
-from rag.errors import ConfigError, IndexBroken, QuestionError
-from rag.evaluation.compare import Comparison, compare_files
+from rag.errors import ConfigError, IndexBroken, IndexMissing, QuestionError
+from rag.evaluation.compare import Comparison, ScoredTopic, compare_files, compare_sides, read_side
 from rag.evaluation.datasets import Dataset, corpus_digest, corpus_lines, limited, read_dataset, read_qrels
-from rag.evaluation.evaluate import Evaluation, Result, evaluate, failing
-from rag.evaluation.measures import correct
+from rag.evaluation.evaluate import Evaluation, Result, evaluate, failing, gold_of
+from rag.evaluation.measures import answer_measures, correct
 from rag.evaluation.runs import run_lines
+from rag.index.generations import current_folder, open_store
 from rag.models.runtime import default_cache, write_atomically
 from rag.outputs import why_no_output, write_output
 from rag.pipeline import SILENT, Engine, Reporting, encoder_of, index_articles, index_facts
 from rag.render import DECIMALS, answer_record, to_json
 
 if TYPE_CHECKING:
+    from rag.index.store import Store
     from rag.models.encoder import Encoder
     from rag.pipeline import AnyReader
     from rag.records import Answer, Article, Hit, Passage
 
+_ANSWER_FILES: Mapping[str, answer_files.Kind] = {".jsonl": "jsonl", ".csv": "csv"}
 _RANKED_ARTICLES = 10
 _REMEMBERED_ARTICLES = 256
 
@@ -104,15 +109,84 @@ def _report(evaluation: Evaluation, config: Config, command: str) -> str:
 
 
 def compare(
-    a: Path, b: Path, *, dataset: Path | None, selection: Selection, measure: str | None = None, most: int = 10
+    config: Config,
+    a: Path,
+    b: Path,
+    *,
+    dataset: Path | None,
+    selection: Selection,
+    measure: str | None = None,
+    most: int = 10,
 ) -> Comparison:
-    """Compare two runs, or two files of scored answers; runs need a dataset or qrels."""
-    if dataset is not None:
-        known = selection.read(dataset)
-        wordings = {str(question.id): question.question for question in known.questions}
-        return compare_files(a, b, qrels=known.qrels, questions=wordings, measure=measure, most=most)
-    qrels = None if selection.qrels is None else read_qrels(selection.qrels)
-    return compare_files(a, b, qrels=qrels, questions={}, measure=measure, most=most)
+    """Compare two runs, two files of scored answers, or two answer files, whose gold is found in the index.
+
+    Runs need a dataset or qrels, answer files a dataset.
+    """
+    if dataset is None:
+        qrels = None if selection.qrels is None else read_qrels(selection.qrels)
+        return compare_files(a, b, qrels=qrels, questions={}, measure=measure, most=most)
+    known = selection.read(dataset)
+    wordings = {str(question.id): question.question for question in known.questions}
+    sides = [
+        read_side(file, qrels=known.qrels, questions=wordings)
+        if records is None
+        else _scored_now(file, records, known, config)
+        for file, records in ((file, _unscored(file)) for file in (a, b))
+    ]
+    return compare_sides(*sides, names=(str(a), str(b)), measure=measure, most=most)
+
+
+def _unscored(file: Path) -> list[dict[str, object]] | None:
+    """Return the records of an answer file that `rag batch` wrote; None of any other file."""
+    kind = _ANSWER_FILES.get(file.suffix.lower())
+    if kind is None or not file.is_file():
+        return None
+    lines = [*answer_files.split_lines(file.read_bytes().removeprefix(answer_files.head(kind)), kind=kind)]
+    try:
+        records = [answer_files.from_line(line, kind=kind) for line in lines if line.strip()]
+    except ValueError:
+        return None
+    return None if any("measures" in record for record in records) else records
+
+
+def _scored_now(
+    file: Path, records: Sequence[Mapping[str, object]], dataset: Dataset, config: Config
+) -> dict[str, ScoredTopic]:
+    """Score the answers to a dataset's questions; those that failed, or are to other questions, have no score."""
+    asked = {str(question.id): question for question in dataset.questions}
+    _, store = open_store(config.index_folder())
+    scored = {}
+    with closing(store):
+        for record in records:
+            question = asked.get(str(record["id"]))
+            if question is None or record.get("error") is not None:
+                continue
+            try:
+                answer = answer_files.to_answer(record)
+            except ValueError as error:
+                raise QuestionError(
+                    f"{file}: the answer to {question.id} is none: {error}",
+                    hint=f"see why with: rag verify {file}",
+                ) from error
+            gold, _ = gold_of(question, _Articles(store))
+            shown = answer.answer or answer.reason or ""
+            measures = answer_measures(answer, gold)
+            if not answer.answered:
+                measures.pop("Brier", None)  # the record does not hold what was withheld, which would be judged
+            scored[str(question.id)] = ScoredTopic(answer.question, measures, (shown,))
+    return scored
+
+
+class _Articles:
+    """An index as that in which gold is looked up."""
+
+    def __init__(self, store: Store) -> None:
+        self.article = store.article
+        self._store = store
+
+    def passages_of(self, article_id: str) -> Sequence[Passage]:
+        """Return an article's passages."""
+        return self._store.stored(article_id).passages
 
 
 def read_bars(texts: Sequence[str]) -> dict[str, float]:
@@ -273,7 +347,15 @@ def indexed(config: Config, dataset: Dataset, *, reporting: Reporting, encoder: 
     The user's own index is left alone: what a dataset brings, and what a sweep tries (`apart`), lies in the cache, in
     a folder by content, and in it each index in one by what determines it.
     """
-    if not apart and (dataset.corpus is None or config.origin("index") == "--index"):
+    if not apart and dataset.corpus is None:
+        return config
+    if not apart and dataset.corpus is not None and config.origin("index") == "--index":
+        folder = config.index_folder()
+        try:
+            current_folder(folder)
+        except IndexMissing:
+            reporting.notify(f"no index in {folder} yet: building one of what {dataset.name} brings")
+            index_articles(config, [_corpus_file(dataset)], reporting=reporting, encoder=encoder)
         return config
     roots = config.article_paths() if dataset.corpus is None else [_corpus_file(dataset)]
     built_of = json.dumps([str(root.absolute()) for root in roots] if dataset.corpus is None else [])

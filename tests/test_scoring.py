@@ -7,6 +7,7 @@ import pytest
 import pytrec_eval
 
 from rag import formats, sweeping
+from rag.batch import answer_questions
 from rag.config import Answering, Config, Retrieval
 from rag.config import Reader as ReaderSettings
 from rag.errors import ConfigError, QuestionError
@@ -203,7 +204,7 @@ def test_bars_are_read_and_missed(scored):
 def test_two_files_of_scored_answers_are_compared(scored, config, tmp_path):
     scored(answers=tmp_path / "a.jsonl")
     scored(answers=tmp_path / "b.jsonl", config=replace(config, answer=Answering(min_confidence=1.0)))
-    found = compare(tmp_path / "a.jsonl", tmp_path / "b.jsonl", dataset=None, selection=Selection())
+    found = compare(config, tmp_path / "a.jsonl", tmp_path / "b.jsonl", dataset=None, selection=Selection())
     declined = {row.measure: row for row in found.rows}["declined_answerable"]
     assert (declined.b, declined.difference.n) == (1, 2)
     assert json.loads(formats.comparison(found, style=JSON))["measures"].keys() == {row.measure for row in found.rows}
@@ -212,9 +213,47 @@ def test_two_files_of_scored_answers_are_compared(scored, config, tmp_path):
 def test_two_runs_are_compared_by_the_gold_of_a_dataset(scored, config, questions, tmp_path):
     scored(run=tmp_path / "a.trec")
     scored(run=tmp_path / "b.trec", config=replace(config, retrieval=Retrieval(dense_weight=0.0)))
-    found = compare(tmp_path / "a.trec", tmp_path / "b.trec", dataset=questions, selection=Selection())
+    found = compare(config, tmp_path / "a.trec", tmp_path / "b.trec", dataset=questions, selection=Selection())
     assert found.rows[0].measure == "nDCG@10"
     assert found.topics == 2
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_two_files_of_a_batch_are_compared_by_the_gold_of_a_dataset(scored, config, questions, word_encoder, suffix):
+    files = [questions.with_name(f"{name}.{suffix}") for name in "ab"]
+    for file, confidence in zip(files, (0.0, 1.0), strict=True):
+        settings = replace(config, answer=Answering(min_confidence=confidence))
+        scored(answers=file.with_suffix(".scored.jsonl"), config=settings)
+        with Engine(settings, encoder=word_encoder) as engine:
+            answer_questions(engine, questions, output=file, emit=print)
+    found = compare(config, *files, dataset=questions, selection=Selection())
+    scores = [file.with_suffix(".scored.jsonl") for file in files]
+    expected = compare(config, *scores, dataset=None, selection=Selection())
+    # What is said and cited is judged alike; a refusal's record holds nothing of what was withheld, nor a ranking.
+    ours = {row.measure: (row.a, row.b) for row in found.rows if row.measure != "Brier"}
+    assert ours == {row.measure: (row.a, row.b) for row in expected.rows if row.measure in ours}
+    assert {"right", "evidence_cited", "declined_answerable"} <= ours.keys()
+    assert ours["right"][0] > ours["right"][1]
+
+
+def test_a_batch_without_its_gold_is_told_what_it_needs(config, questions, tmp_path, word_encoder):
+    with Engine(config, encoder=word_encoder) as engine:
+        answer_questions(engine, questions, output=tmp_path / "a.jsonl", emit=print)
+    with pytest.raises(QuestionError) as caught:
+        compare(config, tmp_path / "a.jsonl", tmp_path / "a.jsonl", dataset=None, selection=Selection())
+    assert "--dataset DATASET" in caught.value.hint
+
+
+def test_a_dataset_is_indexed_where_index_names_if_nothing_lies_there(scored, beir, config, tmp_path):
+    named = replace(config, index=str(tmp_path / "named"), origins={"index": "--index"})
+    first = scored(beir, config=named)
+    built = sorted((tmp_path / "named" / "generations").iterdir())
+    assert len(built) == 1
+    assert scored(beir, config=named).measures == first.measures
+    assert sorted((tmp_path / "named" / "generations").iterdir()) == built
+    assert not (tmp_path / "cache" / "datasets").is_dir() or not list(
+        (tmp_path / "cache" / "datasets").rglob("generations")
+    )
 
 
 def test_a_sweep_scores_every_combination_on_the_dev_split(config, questions, tmp_path, word_encoder):

@@ -163,7 +163,8 @@ def _read_scored(file: Path) -> dict[str, ScoredTopic]:
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise QuestionError(
                     f"{file}:{line} is no scored answer",
-                    hint=f"write them with: rag eval DATASET --answers {file.name}",
+                    hint=f"write them with: rag eval DATASET --answers {file.name}; "
+                    "what rag batch wrote needs its gold: --dataset DATASET",
                 ) from error
     return found
 

@@ -266,7 +266,8 @@ def _read_squad(file: Path) -> Dataset:
         articles = json.loads(_text(file))["data"]
         pairs = list(_squad_paragraphs(articles))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise QuestionError(f"{file} is no SQuAD file: {error!r}", hint=f"a dataset is {_FORMS}") from error
+        why = f"there is no {error}" if isinstance(error, KeyError) else error
+        raise QuestionError(f"{file} is no SQuAD file: {why}", hint=f"a dataset is {_FORMS}") from error
     questions = tuple(question for _, asked in pairs for question in asked)
     ids = [question.id for question in questions]
     if len(set(ids)) != len(ids):

@@ -134,7 +134,7 @@ def evaluate(
     results = []
     lost = []
     for done, question in enumerate(dataset.questions, start=1):
-        gold, found_all = _gold(question, system)
+        gold, found_all = gold_of(question, system)
         if not found_all:
             lost.append(str(question.id))
         results.append(_result(question, gold, system, answers=answers, min_confidence=min_confidence, by=by))
@@ -177,7 +177,7 @@ def failing(measures: Mapping[str, Estimate], bars: Mapping[str, float]) -> dict
     return {name: mean for name, mean in means.items() if missed[name]}
 
 
-def _gold(question: Question, library: Library) -> tuple[Gold, bool]:
+def gold_of(question: Question, library: Library) -> tuple[Gold, bool]:
     """Return a question's gold with its quotes found in the articles, and whether all were."""
     quotes = []
     for evidence in question.evidence:
