@@ -6,7 +6,8 @@
 
 Each peer gets an environment of its own in build/peers, from benchmarks/peers/requirements/. What is measured is
 appended to build/bench/measured.jsonl as it comes, so a run that is stopped loses nothing, and parts may be measured
-on different days. benchmarks/RESULTS.md and benchmarks/speed.svg are written from that file alone.
+on different days. benchmarks/RESULTS.md and benchmarks/speed.svg are written from that file, and from what
+`benchmarks.budget` keeps.
 
 The articles are the rows of train/passages.jsonl.gz in `--data`, each cut to its first 100 words so that it is one
 passage for every system, and SciFact's abstracts. For an index of more articles than it has rows, all of each row's
@@ -36,8 +37,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import budget
 from rag.index import open_index
 from rag.models.sources import find_model
+from rag.models.speed import processor_name
 
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / "benchmarks" / "peers"
@@ -45,7 +48,7 @@ REPORT, PLOT = ROOT / "benchmarks" / "RESULTS.md", ROOT / "benchmarks" / "speed.
 ENCODER = "all-MiniLM-L6-v2"
 # The pinned torch comes first and alone, so that a CPU build that is at hand satisfies the rest.
 TORCH = "torch==2.13.0"
-PARTS = ("index", "cold", "warm", "size", "quality", "floor")
+PARTS = ("index", "cold", "warm", "size", "quality", "floor", "budget")
 SCIFACT, SCIFACT_ARTICLES = "scifact", 5183
 DEFAULT_SIZES = (1000, 20_000, 100_000)
 GIVEN_SIZES = (100_000, SCIFACT)
@@ -421,6 +424,12 @@ def measure_size(bench: Bench) -> None:
                 bench.note("size", system.name, passages=size, index_mb=_megabytes(folder))
 
 
+def measure_budget(_: Bench) -> None:
+    """Measure quality against the budget of reading, which `benchmarks.budget` keeps."""
+    for arguments in ([], ["--clock"]):
+        budget.main(arguments)
+
+
 MEASURES: Mapping[str, Callable[[Bench], None]] = {
     "index": measure_index,
     "cold": measure_cold,
@@ -428,6 +437,7 @@ MEASURES: Mapping[str, Callable[[Bench], None]] = {
     "quality": measure_quality,
     "size": measure_size,
     "floor": measure_floor,
+    "budget": measure_budget,
 }
 
 
@@ -496,7 +506,7 @@ def report(records: Sequence[Record], *, command: str, versions: Mapping[str, st
     if missing:
         sizes = ", ".join(f"{size:,}" for size in missing)
         lines += ["", f"Indexes of {sizes} articles: not measured yet."]
-    lines += ["", "![cold question, indexing and warm questions](speed.svg)", ""]
+    lines += ["", "![cold question, indexing, warm questions, and quality against the budget](speed.svg)", ""]
     return "\n".join(lines)
 
 
@@ -505,7 +515,7 @@ def _head(records: Sequence[Record], *, command: str, versions: Mapping[str, str
     yield "# Speed beside what people would use instead"
     yield ""
     yield f"Measured by `{command}`, {days[0]}{f' to {days[-1]}' if days[1:] else ''}."
-    yield f"Machine: {_processor()}, {len(os.sched_getaffinity(0))} cores; Python {platform.python_version()}."
+    yield f"Machine: {processor_name()}, {len(os.sched_getaffinity(0))} cores; Python {platform.python_version()}."
     yield "The systems take turns. Where other work took more than a twentieth of the machine meanwhile, or nobody"
     yield "looked, the row has a star (*): the clock counts such work in, and only processor seconds compare."
     yield f"Versions: {', '.join(f'{name} {version}' for name, version in versions.items())}."
@@ -653,7 +663,8 @@ def _warm_part(records: Sequence[Record]) -> Iterator[str]:
             )
         headers = ["", "p50", "p95", "p99"]
         for begun in ("", "at once: "):
-            headers += [f"{begun}questions a second", "rag's are times that", "processor ms", "times rag"]
+            columns = ("questions a second", "rag's are times that", "processor ms", "times rag")
+            headers += [f"{begun}{column}" for column in columns]
         headers += ["n"]
         yield from _table(headers, rows)
 
@@ -724,6 +735,36 @@ def _quality_part(records: Sequence[Record]) -> Iterator[str]:
     yield from _table(["", "nDCG@10", "95 %", "n"], rows)
 
 
+def _budget_part(records: Sequence[Record]) -> Iterator[str]:
+    yield "What an answer is worth for which only so much is read, best first: how often the gold sentence comes first,"
+    yield "and how well the confidence tells the answerable questions from the others (AUROC), with 95 % intervals."
+    yield "Settings are tuned on these questions: they tell which budget to choose, not how good the answers are."
+    yield "[BUDGET.md](BUDGET.md) has more, and what else bounds the reading."
+    for name in dict.fromkeys(r["set"] for r in records if r["part"] == "budget"):
+        group = [r for r in records if r["part"] == "budget" and r["set"] == name]
+        yield ""
+        yield f"{name}, n = {group[0]['questions']}:"
+        yield ""
+        yield from _table(
+            [
+                *("`reader.budget_tokens`", "as `reader.budget_ms` here", "tokens read", "processor ms"),
+                *("gold sentence first", "AUROC"),
+            ],
+            [
+                [
+                    f"{r['bound']:,}",
+                    *(f"{r[key]:.0f}" for key in ("budget_ms", "tokens", "ms")),
+                    *(_interval(r[key], value) for key, value in (("right", "mean"), ("answerable", "value"))),
+                ]
+                for r in group
+            ],
+        )
+
+
+def _interval(kept: Record | None, value: str) -> str:
+    return f"{kept[value]:.3f} ({kept['low']:.3f} – {kept['high']:.3f})" if kept else "too few"
+
+
 _SECTIONS: Sequence[tuple[str, str, Callable[[Sequence[Record]], Iterator[str]]]] = (
     ("cold", "A cold question", _cold_part),
     ("index", "Indexing", _index_part),
@@ -731,16 +772,9 @@ _SECTIONS: Sequence[tuple[str, str, Callable[[Sequence[Record]], Iterator[str]]]
     ("index", "Memory", _memory_part),
     ("size", "On disk", _size_part),
     ("quality", "Quality, from the same code", _quality_part),
+    ("budget", "Quality against the budget of reading", _budget_part),
     ("floor", "Where a warm question's time goes, and the floor", _floor_part),
 )
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def versions_of(bench: Bench) -> dict[str, str]:
@@ -757,7 +791,7 @@ def versions_of(bench: Bench) -> dict[str, str]:
 
 
 def plot(records: Sequence[Record], target: Path) -> None:
-    """Draw the medians: a cold question, indexing, warm questions."""
+    """Draw the medians: a cold question, indexing, warm questions; and quality against the budget of reading."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -770,8 +804,10 @@ def plot(records: Sequence[Record], target: Path) -> None:
         ("warm", "p50_ms", "a warm question, p50 ms", _last(_sizes(records, "warm"))),
     ]
     drawn = [panel for panel in panels if _grouped(records, panel[0], size=panel[3])]
-    figure, axes = plt.subplots(1, len(drawn), figsize=(4 * len(drawn), 2.6), squeeze=False)
-    for axis, (part, key, title, size) in zip(axes[0], drawn, strict=True):
+    curves = list(dict.fromkeys(r["set"] for r in records if r["part"] == "budget" and r["right"]))
+    columns = len(drawn) + bool(curves)
+    figure, axes = plt.subplots(1, columns, figsize=(4 * columns, 2.6), squeeze=False)
+    for axis, (part, key, title, size) in zip(axes[0], drawn, strict=False):
         groups = _grouped(records, part, size=size)
         names = list(groups)[::-1]
         values = [_median(r[key] for r in groups[name]) for name in names]
@@ -780,6 +816,26 @@ def plot(records: Sequence[Record], target: Path) -> None:
         axis.set_title(title if size is None else f"{title} ({_named(size)})", fontsize=9)
         axis.tick_params(labelsize=8)
         axis.margins(x=0.18)
+        axis.spines[["top", "right"]].set_visible(False)
+    for name, color in zip(curves, ("#2a6f97", "#c1666b"), strict=False):
+        points = [r for r in records if r["part"] == "budget" and r["set"] == name]
+        means = np.array([r["right"]["mean"] for r in points])
+        ends = np.array([[r["right"]["low"], r["right"]["high"]] for r in points]).T
+        axis = axes[0][-1]
+        axis.errorbar(
+            [r["budget_ms"] for r in points],
+            means,
+            yerr=np.abs(ends - means),
+            color=color,
+            label=name,
+            marker="o",
+            markersize=3,
+            linewidth=1,
+            capsize=2,
+        )
+        axis.set_title("gold sentence first, by reader.budget_ms", fontsize=9)
+        axis.tick_params(labelsize=8)
+        axis.legend(fontsize=7, frameon=False)
         axis.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     figure.savefig(target, metadata={"Date": None})
@@ -827,7 +883,7 @@ def main() -> None:
         subprocess.run([sys.executable, "-m", "compileall", "-q", str(ROOT / "rag")], check=True)
         for part in wanted:
             MEASURES[part](bench)
-    records = bench.records()
+    records = bench.records() + list(budget.curve(budget.read_kept()))
     if records:
         REPORT.write_text(
             report(records, command="python -m benchmarks.bench", versions=versions_of(bench)), encoding="utf-8"

@@ -1,24 +1,28 @@
 """What an answer is worth that may read only so much: quality against the budget of reading, on questions to tune on.
 
     python -m benchmarks.budget                  both sets, some minutes; writes benchmarks/BUDGET.md
+    python -m benchmarks.budget --clock          what budgets in milliseconds come to by the clock; a minute
     python -m benchmarks.budget --limit 40       a quick look at so many questions of each set, and nothing written
 
 The questions are the dev half of `seeds/questions.jsonl` and those about the invented news that the reader was not
 trained on. Every pair is read once, and each budget is given what it pays for. The calibration is the one that ships,
-fitted under the default budget.
+fitted under the default budget. What is measured is kept in benchmarks/budget.json, from which `benchmarks.bench`
+puts the curve into its report.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,12 +34,15 @@ from rag.config import Config
 from rag.evaluation.statistics import Difference, Estimate, estimate_mean, paired_difference
 from rag.models.reader import SHIPPED, Page, PassageReading, Reader
 from rag.models.runtime import side_by_side, usable_cores
+from rag.models.speed import Speed, reading_speed
 from rag.pipeline import Engine, index_articles
+from rag.sweeping import RememberingReader
 from training.answerer import Asked, configured, held_out_news, is_right, seed_questions
 from training.measures import Figure, bootstrap_auroc
 from training.news import FOLDER as NEWS
 
-REPORT = ROOT / "benchmarks" / "BUDGET.md"
+REPORT, KEPT = ROOT / "benchmarks" / "BUDGET.md", ROOT / "benchmarks" / "budget.json"
+MILLISECONDS = (10, 20, 40, 80, 160)
 TOKENS = (300, 500, 700, 1000, 1400, 2000)
 WIDER = (
     ("12 sentences", {"sentences": 12}),
@@ -45,44 +52,53 @@ WIDER = (
     ("6 passages, 12 sentences", {"passages": 6, "share": 0.0, "sentences": 12}),
 )
 _ALL = 1_000_000
+_BOUNDED = " tokens"  # what the name of a budget in tokens ends with
+
+
+Kept = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """A pair that was read: what came of it, its tokens, and what it took of a processor."""
+class Cost:
+    """What a pair took that was read: its tokens, and milliseconds of a processor."""
 
-    reading: PassageReading
     tokens: int
     ms: float
 
 
-class Remembering:
-    """A reader that reads every pair once, and notes what a question would have taken without that."""
+class Timing:
+    """A reader that reads pairs side by side, one on each core, and notes what each of them took."""
 
     def __init__(self, reader: PassageReader) -> None:
         self._reader = reader
-        self._known: dict[tuple[str, Page], Read] = {}
-        self.name, self.revision = reader.name, reader.revision
-        self.taken: list[Read] = []
-
-    def sizes(self, question: str, passages: Sequence[Page]) -> list[int]:
-        """Return how many tokens reading each passage takes."""
-        return self._reader.sizes(question, passages)
+        self.name, self.revision, self.sizes = reader.name, reader.revision, reader.sizes
+        self.costs: dict[tuple[str, Page], Cost] = {}
 
     def read(self, question: str, passages: Sequence[Page]) -> list[PassageReading]:
-        """Return what each passage has to say, read now or before."""
-        missing = [page for page in dict.fromkeys(passages) if (question, page) not in self._known]
-        made = side_by_side(lambda page: self._read(question, page), missing, threads=usable_cores())
-        self._known |= {(question, page): read for page, read in zip(missing, made, strict=True)}
-        reads = [self._known[question, page] for page in passages]
-        self.taken += reads
-        return [read.reading for read in reads]
+        """Return what each passage has to say."""
+        return side_by_side(lambda page: self._read(question, page), passages, threads=usable_cores())
 
-    def _read(self, question: str, page: Page) -> Read:
+    def _read(self, question: str, page: Page) -> PassageReading:
         started = time.thread_time()
         (reading,) = self._reader.read(question, [page])
         spent = (time.thread_time() - started) * 1000
-        return Read(reading, self._reader.sizes(question, [page])[0], spent)
+        self.costs[question, page] = Cost(self._reader.sizes(question, [page])[0], spent)
+        return reading
+
+
+class Charging(RememberingReader):
+    """A reader that reads no pair twice, and notes in `taken` what a question would have taken without that."""
+
+    def __init__(self, reader: PassageReader) -> None:
+        self._timing = Timing(reader)
+        super().__init__(self._timing)
+        self.taken: list[Cost] = []
+
+    def read(self, question: str, passages: Sequence[Page]) -> list[PassageReading]:
+        """Return what each passage has to say, read now or before."""
+        readings = super().read(question, passages)
+        self.taken += [self._timing.costs[question, page] for page in passages]
+        return readings
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +132,17 @@ class Row:
 def budgets(default: Budget) -> dict[str, Budget]:
     """Return what is compared, the default without a bound on tokens first."""
     whole = replace(default, tokens=_ALL)
-    bounded = {f"{tokens} tokens": replace(default, tokens=tokens) for tokens in TOKENS}
+    bounded = {f"{tokens}{_BOUNDED}": replace(default, tokens=tokens) for tokens in TOKENS}
     wider = {name: replace(whole, **changes) for name, changes in WIDER}
     return {"no bound": whole, **bounded, **wider}
 
 
-def ask(judge: ReaderJudge, reader: Remembering, asked: Asked, readings: Sequence[Reading]) -> Outcome:
+def ask(judge: ReaderJudge, reader: Charging, asked: Asked, readings: Sequence[Reading]) -> Outcome:
     """Return what a question comes to under the judge's budget."""
     reader.taken.clear()
     verdict = judge.judge(asked.question, readings)
     right = bool(verdict.findings) and is_right(verdict.findings[0], asked)
-    tokens, ms = sum(read.tokens for read in reader.taken), sum(read.ms for read in reader.taken)
+    tokens, ms = sum(cost.tokens for cost in reader.taken), sum(cost.ms for cost in reader.taken)
     return Outcome(asked.answerable, right, verdict.confidence, len(reader.taken), tokens, ms)
 
 
@@ -139,10 +155,10 @@ def measured(
         for question in questions:
             found = engine.search(question.question)
             asked.append((question, [Reading(hit, found.articles[hit.passage.article]) for hit in found.ranking.hits]))
-        remembering = Remembering(reader)
+        charging = Charging(reader)
         for name, budget in budgets(default).items():
-            judge = ReaderJudge(remembering, rarity=engine.index.lexical.rarity, budget=budget)
-            yield name, [ask(judge, remembering, question, readings) for question, readings in asked]
+            judge = ReaderJudge(charging, rarity=engine.index.lexical.rarity, budget=budget)
+            yield name, [ask(judge, charging, question, readings) for question, readings in asked]
 
 
 def row_of(name: str, outcomes: Sequence[Outcome], *, whole: Sequence[Outcome]) -> Row:
@@ -163,10 +179,35 @@ def row_of(name: str, outcomes: Sequence[Outcome], *, whole: Sequence[Outcome]) 
     )
 
 
-def cells(row: Row) -> list[str]:
-    """Return a row as the table shows it."""
+def timed(
+    config: Config, questions: Sequence[Asked], *, reader: Reader, default: Budget, speed: Speed, cores: int
+) -> Iterator[Kept]:
+    """Yield for each budget in milliseconds what judging one question after another takes by the clock."""
+    with Engine(config) as engine:
+        asked = []
+        for question in questions:
+            found = engine.search(question.question)
+            readings = [Reading(hit, found.articles[hit.passage.article]) for hit in found.ranking.hits]
+            asked.append((question.question, readings))
+        for budget_ms in MILLISECONDS:
+            tokens = speed.tokens_within(budget_ms, cores=cores)
+            judge = ReaderJudge(reader, rarity=engine.index.lexical.rarity, budget=replace(default, tokens=tokens))
+            judge.judge(*asked[0])  # opened
+            took = []
+            for wording, readings in asked:
+                started = time.perf_counter()
+                judge.judge(wording, readings)
+                took.append((time.perf_counter() - started) * 1000)
+            within = float(np.mean(np.array(took) <= budget_ms))
+            p50, p95 = (float(value) for value in np.percentile(took, [50, 95]))
+            yield {"budget_ms": budget_ms, "tokens": tokens, "p50": p50, "p95": p95, "within": within, "n": len(took)}
+
+
+def cells(row: Row, *, tokens_a_ms: float) -> list[str]:
+    """Return a row as the table shows it; `tokens_a_ms` is how fast this machine reads."""
     return [
         row.name,
+        f"{int(row.name.removesuffix(_BOUNDED)) / tokens_a_ms:.0f}" if row.name.endswith(_BOUNDED) else "–",
         f"{row.pairs:.1f}",
         f"{row.tokens:.0f}",
         f"{row.ms:.0f}",
@@ -183,32 +224,84 @@ def _shown(value: float | None, interval: Estimate | Difference | Figure | None,
     return f"{value:{sign}.3f} ({interval.low:{sign}.3f}–{interval.high:{sign}.3f})"
 
 
-def report(rows: dict[str, tuple[int, list[Row]]], *, reader: str, default: Budget) -> str:
-    """Return the report."""
-    columns = ("budget", "pairs", "tokens", "processor ms", "gold sentence first", "against no bound", "AUROC")
-    tables = {f"{name}, n = {n}": table(columns, [cells(row) for row in found]) for name, (n, found) in rows.items()}
+def report(kept: Kept, *, default: Budget) -> str:
+    """Return the report of what was kept."""
+    columns = (
+        *("budget", "as `reader.budget_ms` here", "pairs", "tokens", "processor ms"),
+        *("gold sentence first", "against no bound", "AUROC"),
+    )
+    tables = {
+        f"{name}, n = {about['n']}": table(
+            columns, [cells(row_from(row), tokens_a_ms=kept["tokens_a_ms"]) for row in about["rows"]]
+        )
+        for name, about in kept["sets"].items()
+    }
     return (
         "# Quality against the budget of reading\n\n"
-        f"Written by `python -m benchmarks.budget` on {datetime.now(UTC).date().isoformat()}, rag {__version__}, "
-        f"reader {reader}. Settings are tuned on these questions, so they tell which budget to choose, not how good "
-        "the answers are.\n\n"
+        f"Written by `python -m benchmarks.budget` on {kept['when'][:10]}, rag {__version__}, "
+        f"reader {kept['reader']}. Settings are tuned on these questions, so they tell which budget to choose, not how "
+        "good the answers are.\n\n"
         f"By default at most {default.passages} passages are read, those that score {default.share:g} of the nearest "
         f"or more, then {default.sentences} of their sentences by themselves and the best one in its context; "
-        f"`reader.budget_tokens` is {default.tokens}. A pair is a question with one of these, tokens and processor "
-        "milliseconds (of this machine, in all, whatever the number of cores) are means a question. The gold sentence "
+        f"`reader.budget_tokens` is {default.tokens}. `reader.budget_ms` is turned into tokens by what this machine "
+        f"was found to read: {kept['tokens_a_ms']:.1f} tokens a millisecond on {kept['cores']} cores. "
+        "A pair is a question with one of these, tokens and processor milliseconds (of "
+        "this machine, in all, whatever the number of cores) are means a question. The gold sentence "
         "comes first: of the answerable, with the paired difference from the default without a bound on tokens. AUROC: "
         "how well the confidence tells the answerable from the others. Intervals of 95 %.\n\n"
         + "".join(f"## {name}\n\n{shown}\n\n" for name, shown in tables.items())
+        + (_clock_part(kept["clock"]) if kept.get("clock") else "")
     )
+
+
+def _clock_part(clock: Kept) -> str:
+    columns = ("`reader.budget_ms`", "tokens here", "clock ms: median", "p95", "within the budget")
+    rows = [
+        [f"{row['budget_ms']}", f"{row['tokens']}", f"{row['p50']:.0f}", f"{row['p95']:.0f}", f"{row['within']:.0%}"]
+        for row in clock["rows"]
+    ]
+    return (
+        "## Milliseconds by the clock\n\n"
+        f"From the question with its passages to the verdict, one question after another (seeds, dev half, n = "
+        f"{clock['rows'][0]['n']}), on {clock['cores']} cores; measured by `python -m benchmarks.budget --clock` on "
+        f"{clock['when'][:10]}. One passage, one of its sentences and that in its context are read under any "
+        "budget.\n\n"
+        f"{table(columns, rows)}\n\n"
+    )
+
+
+def row_from(kept: Kept) -> Row:
+    """Return a row as it was before it was kept."""
+    made = {"right": Estimate, "less": Difference, "answerable": Figure}
+    return Row(**{name: made[name](**value) if name in made and value else value for name, value in kept.items()})
+
+
+def read_kept() -> Kept:
+    """Return what was measured last; nothing if nothing was."""
+    return dict(json.loads(KEPT.read_text(encoding="utf-8"))) if KEPT.exists() else {}
+
+
+def curve(kept: Kept) -> Iterator[Kept]:
+    """Yield by set the quality under each budget in tokens, as records of a report on speed."""
+    for name, about in kept.get("sets", {}).items():
+        for row in about["rows"]:
+            if row["name"].endswith(_BOUNDED):
+                tokens = int(row["name"].removesuffix(_BOUNDED))
+                told = {"part": "budget", "system": "rag", "when": kept["when"], "set": name, "questions": about["n"]}
+                yield {**row, **told, "bound": tokens, "budget_ms": tokens / kept["tokens_a_ms"]}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the tables, and write them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.budget", description=__doc__.splitlines()[0])
     parser.add_argument("--limit", type=int, default=0, help="most questions of each set; 0: all, and written")
+    parser.add_argument("--clock", action="store_true", help="budgets in milliseconds by the clock, and nothing else")
     options = parser.parse_args(arguments)
     reader, default = Reader(SHIPPED, threads=1), Budget()
-    rows: dict[str, tuple[int, list[Row]]] = {}
+    speed, cores = reading_speed(reader.revision, opened=lambda: reader), usable_cores()
+    now = {"when": datetime.now(UTC).isoformat(timespec="seconds"), "cores": cores}
+    sets: Kept = {}
+    clock: Kept = {}
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         (work / "news").mkdir()
@@ -221,12 +314,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
             config = configured(work, articles=folder, index=work / f"{folder.name}-index", reader="shipped")
             index_articles(config, [])
             step = max(1, len(questions) // options.limit) if options.limit else 1
+            if options.clock:
+                several = Reader(SHIPPED)
+                rows = timed(config, questions[::step], reader=several, default=default, speed=speed, cores=cores)
+                clock = {**now, "rows": list(rows)}
+                break
             found = dict(measured(config, questions[::step], reader=reader, default=default))
             whole = next(iter(found.values()))
-            rows[name] = len(whole), [row_of(key, outcomes, whole=whole) for key, outcomes in found.items()]
-    text = report(rows, reader=f"{reader.name} ({reader.revision[:12]})", default=default)
+            made = [asdict(row_of(key, outcomes, whole=whole)) for key, outcomes in found.items()]
+            sets[name] = {"n": len(whole), "rows": made}
+    kept = read_kept()
+    if clock:
+        kept["clock"] = clock
+    if sets:
+        about = {"reader": f"{reader.name} ({reader.revision[:12]})", "tokens_a_ms": speed.tokens_a_ms(cores=cores)}
+        kept |= {**now, **about, "sets": sets}
+    text = report(kept, default=default) if kept.get("sets") else _clock_part(clock)
     print(text, end="")
     if not options.limit:
+        KEPT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    if not options.limit and kept.get("sets"):
         REPORT.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
     return 0
 

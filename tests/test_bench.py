@@ -1,6 +1,7 @@
 """The benchmark's own arithmetic: what it counts, and that its report says what was measured and nothing else."""
 
 import importlib
+import itertools
 import math
 import sys
 from pathlib import Path
@@ -89,3 +90,64 @@ def test_the_floor_divides_the_work_by_what_the_machine_does(bench):
     assert "| 1,000 | 2.00 | 0.50 | 0.25 | 0.25 | 1.00 | 4.00 |" in text
     assert "2.50 ms in float32" in text
     assert "2.00 ms at 7.0 GB" in text
+
+
+def test_a_system_that_answers_one_by_one_alone_leaves_its_columns_at_once_empty(bench):
+    """Each column of the table stands over what it says: a row is read by the names of the columns."""
+    records = [
+        warm("rag", 5.0, many_a_second=200.0, many_cpu_ms=4.0, alone=True),
+        warm("haystack", 50.0, many_a_second=10.0, many_cpu_ms=60.0, alone=True),
+        warm("txtai", 15.0, many_error="ProgrammingError", alone=True),
+    ]
+    rows = table_rows(bench.report(records, command="the command", versions={}), "1,000 articles:")
+    assert [*rows] == ["rag", "haystack", "txtai"]
+    assert rows["haystack"]["questions a second"] == f"{500 / 50:.1f}"
+    assert rows["haystack"]["rag's are times that"] == f"{(500 / 5) / (500 / 50):.2f}"
+    assert rows["haystack"]["processor ms"] == "50.0"
+    assert rows["haystack"]["times rag"] == f"{50 / 5:.2f}"
+    assert rows["haystack"]["at once: questions a second"] == "10.0"
+    assert rows["haystack"]["at once: rag's are times that"] == f"{200 / 10:.2f}"
+    assert rows["haystack"]["at once: processor ms"] == "60.0"
+    assert rows["haystack"]["at once: times rag"] == f"{60 / 4:.2f}"
+    at_once = [value for name, value in rows["txtai"].items() if name.startswith("at once: ")]
+    assert at_once == ["fails", "–", "–", "–"]
+    assert rows["txtai"]["rag's are times that"] == "3.00"
+
+
+def table_rows(text, title):
+    """Return the rows of the table under a title by their first cell, each cell by the name of its column."""
+    lines = text.partition(f"{title}\n\n")[2].splitlines()
+    table = [line.strip("|").split("|") for line in itertools.takewhile(lambda line: line.startswith("|"), lines)]
+    header, _, *rows = [[cell.strip() for cell in row] for row in table]
+    assert len(set(header)) == len(header)
+    return {row[0]: dict(zip(header, row, strict=True)) for row in rows}
+
+
+def budget_record(bound, right, **more):
+    return {
+        "part": "budget", "system": "rag", "when": "2026-01-02T03:04:05+00:00", "set": "seeds", "questions": 71,
+        "bound": bound, "budget_ms": bound / 10, "tokens": bound * 0.9, "ms": bound / 8,
+        "right": {"mean": right, "low": right - 0.1, "high": right + 0.1, "n": 50}, "answerable": None, **more,
+    }  # fmt: skip
+
+
+def test_the_report_holds_the_curve_of_quality_against_the_budget_of_reading(bench):
+    records = [budget_record(300, 0.5), budget_record(1000, 0.75)]
+    text = bench.report([warm("rag", 5.0), *records], command="the command", versions={})
+    rows = table_rows(text, "seeds, n = 71:")
+    assert [*rows] == ["300", "1,000"]
+    assert rows["1,000"] == {
+        "`reader.budget_tokens`": "1,000",
+        "as `reader.budget_ms` here": "100",
+        "tokens read": "900",
+        "processor ms": "125",
+        "gold sentence first": "0.750 (0.650 – 0.850)",
+        "AUROC": "too few",
+    }
+
+
+def test_the_plot_draws_the_curve_beside_the_bars(bench, tmp_path):
+    pytest.importorskip("matplotlib")
+    bench.plot([warm("rag", 5.0), budget_record(300, 0.5), budget_record(1000, 0.75)], tmp_path / "speed.svg")
+    bench.plot([budget_record(300, 0.5)], tmp_path / "curve.svg")
+    assert (tmp_path / "speed.svg").stat().st_size > (tmp_path / "curve.svg").stat().st_size > 0
