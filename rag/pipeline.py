@@ -411,6 +411,23 @@ class Engine:
         """Return what decides which sentences answer."""
         return self._make_judge()
 
+    def judge_of(self, question: str) -> Judge:
+        """Return what decides which sentences answer a question: not the reader, if it cannot read that script."""
+        from rag.index.lexical import mostly_unspaced
+
+        return self._matching if self._matching and mostly_unspaced(question) else self.judge
+
+    @cached_property
+    def _matching(self) -> Judge | None:
+        """Return what judges in the reader's stead; None if the settings name one of another make, or none at all."""
+        from rag.models.reader import own_folder
+
+        if own_folder(self.config.reader.model) is None:
+            return None
+        from rag.answering.matching import MatchingJudge
+
+        return MatchingJudge(rarity=self._rarity)
+
     @property
     def at_once(self) -> int:
         """Return how many questions it answers at once, each in a thread of its own."""
@@ -441,6 +458,7 @@ class Engine:
             "filter": asdict(checked_filter(wanted)) if wanted else None,
             "answerer": [self.judge.name, self.judge.model, self.judge.revision],
             **({} if self.config.reader.budget_ms is None else {"budget_tokens": self._budget_tokens}),
+            "matching": self._matching and self._matching.revision,
             **({} if self.writer is None else {"writer": [self.writer.name, self.writer.model, self.writer.revision]}),
         }
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
@@ -467,16 +485,17 @@ class Engine:
     def begin(self, question: str, *, query: str | None = None, wanted: ArticleFilter | None = None) -> Begun:
         """Return all of an answer but what a model is to write of it."""
         started = time.perf_counter()
+        judge = self.judge_of(_worded(question))
         with self._in_turn:  # only the reading, which takes most of the time, goes on side by side
-            if self._reader is not None:
+            if self._reader is not None and judge is self.judge:
                 self._reader.prepare()
             from rag.answering import QuotingSettings, Reading, analyse, quote_answer
 
-            found = self.search(_worded(question) if query is None else query, wanted=wanted)
+            found = self.search(question if query is None else query, wanted=wanted)
             copies = self.index.store.copies
         retrieved = time.perf_counter()
         readings = [Reading(hit, found.articles[hit.passage.article]) for hit in found.ranking.hits]
-        verdict = self.judge.judge(question, readings)
+        verdict = judge.judge(question, readings)
         settings = QuotingSettings(
             min_confidence=self.config.answer.min_confidence,
             max_sentences=self.config.answer.max_sentences,
@@ -493,7 +512,7 @@ class Engine:
             hits=found.ranking.hits,
             confidence=verdict.confidence,
             reason=_NOTHING_PASSES if wanted and not found.ranking.hits else quoted.reason,
-            answerer=Answerer(self.judge.name, self.judge.model, self.judge.revision),
+            answerer=Answerer(judge.name, judge.model, judge.revision),
             index=found.index,
             timings_ms={
                 "total": (answered - started) * 1000,

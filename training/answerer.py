@@ -20,17 +20,19 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
-from rag.answering import Finding, ReaderJudge, Reading
+from rag.answering import ReaderJudge, Reading
 from rag.answering.judging import Logistic
-from rag.answering.reading import Candidate, DecisionFeatures, PassageFeatures, SentenceFeatures
+from rag.answering.reading import DecisionFeatures, PassageFeatures, SentenceFeatures
 from rag.config import Config, load_config
 from rag.pipeline import Engine, Reporting, index_articles
+from rag.records import Span
 from rag.sweeping import RememberingReader
 from training import reliability
 from training.examples import pick_share
@@ -188,7 +190,21 @@ def search_all(engine: Engine, questions: Sequence[Asked]) -> QuestionSet:
     return QuestionSet(tuple(found), remembering)
 
 
-def is_right(candidate: Candidate | Finding, asked: Asked) -> bool:
+class Pointing(Protocol):
+    """A sentence with the passage that it stands in."""
+
+    @property
+    def reading(self) -> Reading:
+        """Return the passage and its article."""
+        ...
+
+    @property
+    def span(self) -> Span:
+        """Return the sentence's place in the article."""
+        ...
+
+
+def is_right(candidate: Pointing, asked: Asked) -> bool:
     """Tell whether a sentence overlaps a gold text inside the passage that the gold stands in."""
     article = candidate.reading.article
     for name, answer, passage in asked.gold:

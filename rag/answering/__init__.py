@@ -3,6 +3,7 @@
 questions.py   what a question asks for: one fact, an explanation, several views, a yes or no
 judging.py     the seam: a judge says how well each sentence answers, and whether any does
 reading.py     the judge that reads, with the reading model; its weights are fitted by training/answerer.py
+matching.py    the judge that matches words, for scripts that the reading model does not know
 similarity.py  the judge that compares meanings and words, where there is no reading model
 claims.py      what a writer writes, cut into claims while it arrives
 checking.py    which claims the evidence supports, by a score and by the rules

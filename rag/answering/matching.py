@@ -1,0 +1,203 @@
+"""The judge that matches: for questions in scripts without spaces, which the reading model that ships does not know.
+
+A sentence of Chinese or Japanese answers when it and what stands around it hold what the question says, its rare parts
+above all, and when it holds the figure that is asked for. Two logistic models weigh that: one for the best sentence,
+one for the confidence that it answers. They are fitted by `python -m training.unspaced`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.answering.figures import Figure, Moment, figure_key, find_figures
+from rag.answering.judging import Finding, Logistic, Reading, Verdict, coverage, gives_reason
+from rag.answering.questions import Asked, Wanted, analyse
+from rag.index.lexical import terms
+from rag.passages import embedded_text, header
+from rag.records import Span
+
+CALIBRATION = Path(__file__).with_name("matching.json")
+# What asks rather than names: no sentence that answers holds it.
+_ASKING = re.compile(
+    r"[为為](?:什么|什麼|何)|什么时候|什麼時候|[什甚][么麼]|哪[一两兩]?[个個些位年月天日里裡家种種座所国國条條场場项項部本]?|[谁誰]"
+    r"|几[个個年月天人次名位]?|幾[个個年月天人次名位]?|多少|多[久大長长高]|如何|怎[么麼样樣]|何[时時年月日人处處地种種者]?|是否|[吗嗎呢]|[请請][问問]"
+    r"|いつ|どこ|だれ|なに|なん|なぜ|どうして|どの(?:ような|よう)?|どんな|どう|いくつ|いくら|(?:でしょう|です|ます)か|か[。？?]*$"
+)
+_USUAL_LENGTH = 40
+_RAREST = 1 / 3  # of a question's words
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceFeatures:
+    """What is known of a sentence as an answer; each in about 0..1.
+
+    `coverage` is how much of the question's words stands in it, `covered` in it, the title and the sentence before;
+    `passage` is how near its passage is, `wanted` tells whether it holds the kind of figure that is asked for, `reason`
+    whether it gives one where that is asked for, and `long` how long it is.
+    """
+
+    coverage: float
+    covered: float
+    passage: float
+    wanted: float
+    reason: float
+    long: float
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionFeatures:
+    """What is known of the best sentence when the question is whether it answers.
+
+    `coverage` and `covered` are those of the sentence, `whole` is how much of the question's words stands in its
+    passage, `missing` the share of the rarest of them that does not, and `margin` how far the next best sentence is.
+    """
+
+    coverage: float
+    covered: float
+    whole: float
+    missing: float
+    margin: float
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """A sentence with its features, and how well it answers, in 0..1."""
+
+    reading: Reading
+    span: Span
+    features: SentenceFeatures
+    score: float
+
+    @property
+    def text(self) -> str:
+        """Return the sentence, verbatim."""
+        return self.reading.article.text[self.span.start : self.span.end]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The logistic models that weigh features: which sentence is best, and whether it answers."""
+
+    sentence: Logistic
+    decision: Logistic
+
+    @classmethod
+    def read(cls, file: Path) -> Calibration:
+        """Return what `training.unspaced` wrote."""
+        fitted = json.loads(file.read_text(encoding="utf-8"))
+        return cls(*(Logistic.of(fitted[name]) for name in ("sentence", "decision")))
+
+
+class MatchingJudge:
+    """Judges by shared words and figures; `rarity` tells for words how telling each of them is, in 0..1."""
+
+    name = "matching"
+    model = "words"
+
+    def __init__(
+        self, *, rarity: Callable[[Sequence[str]], NDArray[np.float64]], calibration: Path = CALIBRATION
+    ) -> None:
+        self._rarity = rarity
+        self._calibration = calibration
+
+    @property
+    def revision(self) -> str:
+        """Return the hash of the weights."""
+        return hashlib.sha256(self._calibration.read_bytes()).hexdigest()
+
+    def judge(self, question: str, readings: Sequence[Reading]) -> Verdict:
+        """Return the sentences that answer best, each once, and the probability that the first of them does."""
+        ranked = self.rank(question, readings)
+        if not ranked:
+            return Verdict((), 0.0)
+        asked = analyse(question)
+        findings = tuple(
+            Finding(one.reading, one.span, one.score, short_answer=_short_answer(asked, question, one))
+            for one in ranked
+        )
+        return Verdict(findings, self._models.decision(astuple(self.decision(question, ranked))))
+
+    def rank(self, question: str, readings: Sequence[Reading]) -> list[Weighed]:
+        """Return every sentence of the passages once, best first."""
+        asked, (words, weights) = analyse(question), self._words(question)
+        top = max((reading.hit.score for reading in readings), default=0.0) or 1.0
+        found: dict[tuple[str, Span], Weighed] = {}
+        for reading in sorted(readings, key=lambda reading: reading.hit.rank):
+            for span, text in reading.sentences():
+                features = SentenceFeatures(
+                    coverage=coverage(words, weights, text),
+                    covered=coverage(words, weights, _in_context(reading, span)),
+                    passage=reading.hit.score / top,
+                    wanted=_holds_wanted(asked, question, text),
+                    reason=float(gives_reason(question, text)),
+                    long=math.log1p(len(text) / _USUAL_LENGTH),
+                )
+                weighed = Weighed(reading, span, features, self._models.sentence(astuple(features)))
+                found.setdefault((reading.article.id, span), weighed)
+        return sorted(found.values(), key=lambda one: (-one.score, one.reading.hit.rank, one.span))
+
+    def decision(self, question: str, ranked: Sequence[Weighed]) -> DecisionFeatures:
+        """Return what tells an answer from a near miss; `ranked` is best first."""
+        best = ranked[0]
+        words, weights = self._words(question)
+        page = embedded_text(best.reading.article, best.reading.hit.passage)
+        rarest = [words[place] for place in np.argsort(-weights, kind="stable")[: math.ceil(_RAREST * len(words))]]
+        there = set(terms(page))
+        return DecisionFeatures(
+            coverage=best.features.coverage,
+            covered=best.features.covered,
+            whole=coverage(words, weights, page),
+            missing=sum(word not in there for word in rarest) / max(len(rarest), 1),
+            margin=best.score - ranked[1].score if len(ranked) > 1 else best.score,
+        )
+
+    def _words(self, question: str) -> tuple[list[str], NDArray[np.float64]]:
+        """Return the words that a question names something with, and how telling each is."""
+        words = sorted(set(terms(_ASKING.sub(" ", question))))
+        return words, self._rarity(words)
+
+    @cached_property
+    def _models(self) -> Calibration:
+        return Calibration.read(self._calibration)
+
+
+def _in_context(reading: Reading, span: Span) -> str:
+    before = reading.before(span)
+    head = f"{reading.article.text[before.start : before.end]} " if before else ""
+    return f"{header(reading.article)} {head}{reading.article.text[span.start : span.end]}"
+
+
+def _figures(asked: Asked, question: str, text: str) -> list[Figure]:
+    """Return the figures of a text that are of the kind that is asked for, and not the question's own."""
+    own = {figure_key(figure) for figure in find_figures(question)}
+    return [
+        figure
+        for figure in find_figures(text)
+        if isinstance(figure, Moment) == (asked.wanted is Wanted.DATE) and figure_key(figure) not in own
+    ]
+
+
+def _holds_wanted(asked: Asked, question: str, text: str) -> float:
+    if asked.wanted not in {Wanted.DATE, Wanted.NUMBER}:
+        return 0.5
+    return float(bool(_figures(asked, question, text)))
+
+
+def _short_answer(asked: Asked, question: str, one: Weighed) -> Span | None:
+    """Return the figure that is asked for, where the sentence holds one alone."""
+    if asked.wanted not in {Wanted.DATE, Wanted.NUMBER}:
+        return None
+    figures = _figures(asked, question, one.text)
+    if len(figures) != 1:
+        return None
+    return Span(one.span.start + figures[0].start, one.span.start + figures[0].end)
