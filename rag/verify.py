@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 import sys
@@ -16,7 +17,7 @@ from rag.articles import ArticleFile, read_articles, suffix_of
 from rag.errors import AnswersError, ArticleError, ArticleMissing
 from rag.index.generations import open_store
 from rag.index.store import Store
-from rag.records import Article
+from rag.records import Article, Passage
 
 STANDARD_INPUT: Final = Path("-")
 # These answer in the articles' words alone; a writer's text was checked when it was written, against what it cites.
@@ -69,7 +70,7 @@ def verify_answers(source: Path, *, index: Path) -> Verification:
     """
     manifest, store = open_store(index)
     try:
-        texts = _Texts(store)
+        texts = _Texts(store, content=manifest.content)
         failures: list[Failure] = []
         answers = citations = skipped = 0
         indexes: set[str] = set()
@@ -82,6 +83,9 @@ def verify_answers(source: Path, *, index: Path) -> Verification:
             row_id = name if isinstance(name, str) else None
             if record.get("error") is not None:
                 skipped += 1
+                # Whoever reads the file may look at the answer and not at the error.
+                said = [key for key in ("answer", "short_answer", "claims", "citations") if record.get(key)]
+                failures += [Failure(line, row_id, None, f"a failed question has {key}") for key in said]
                 continue
             citations += len(_objects(record, "citations"))
             indexes.add(str(record.get("index")))
@@ -105,10 +109,10 @@ def verify_answers(source: Path, *, index: Path) -> Verification:
 
 
 def _read(source: Path) -> bytes:
-    if source == STANDARD_INPUT:
-        return sys.stdin.buffer.read()
     try:
-        return source.read_bytes()
+        content = sys.stdin.buffer.read() if source == STANDARD_INPUT else source.read_bytes()
+        # A mark at the beginning, as editors write it, belongs to no answer.
+        return content.removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise AnswersError(
             f"{source} cannot be read: {error.strerror}", hint="name a file that rag batch or rag ask --json wrote"
@@ -156,10 +160,11 @@ class _Texts:
     """The articles that are cited, each read once: as indexed, and as their files hold them now."""
 
     store: Store
+    content: str
     gone: set[str] = field(default_factory=set)
     _indexed: dict[str, Article | None] = field(default_factory=dict)
-    _on_disk: dict[str, str | ArticleError | None] = field(default_factory=dict)
-    _files: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    _on_disk: dict[str, Article | ArticleError | None] = field(default_factory=dict)
+    _files: dict[tuple[str, str], dict[str, Article]] = field(default_factory=dict)
 
     def indexed(self, article_id: str) -> Article | None:
         """Return an article as it is indexed, or None."""
@@ -170,15 +175,29 @@ class _Texts:
                 self._indexed[article_id] = None
         return self._indexed[article_id]
 
-    def on_disk(self, article: Article) -> str | ArticleError | None:
-        """Return the text that the article's file holds now, why it holds none, or None if the file is gone."""
+    def is_at(self, article: Article, path: str) -> bool:
+        """Tell whether a path is the article's, from whichever folder it was written down."""
+        stored = self.store.file(self.store.stored(article.id).file)
+        name = article.path if stored is None else stored.id
+        return path == article.path or f"/{path}".endswith(f"/{name}")
+
+    def passage(self, article_id: str, name: str) -> Passage | None:
+        """Return a passage of an article by its id, or None."""
+        _, _, ordinal = name.rpartition("#")
+        try:
+            return self.store.passage(article_id, int(ordinal)) if name == f"{article_id}#{ordinal}" else None
+        except (ArticleMissing, ValueError, OverflowError):
+            return None
+
+    def on_disk(self, article: Article) -> Article | ArticleError | None:
+        """Return the article as its file holds it now, why it holds none, or None if the file is gone."""
         if article.id not in self._on_disk:
             self._on_disk[article.id] = self._read(article)
             if self._on_disk[article.id] is None:
                 self.gone.add(article.id)
         return self._on_disk[article.id]
 
-    def _read(self, article: Article) -> str | ArticleError | None:
+    def _read(self, article: Article) -> Article | ArticleError | None:
         file = Path(self.store.stored(article.id).file)
         try:
             if not suffix_of(file.name) or not file.is_file():
@@ -192,7 +211,7 @@ class _Texts:
                 found, _ = read_articles(ArticleFile(id=name, path=article.path, file=file))
             except ArticleError as error:
                 return error
-            self._files[str(file), name] = {one.id: one.text for one in found}
+            self._files[str(file), name] = {one.id: one for one in found}
         texts = self._files[str(file), name]
         # A file that is one article has the id that it was read under.
         alone = texts.get(name) if len(texts) == 1 else None
@@ -205,14 +224,18 @@ def _problems(record: Mapping[str, object], texts: _Texts) -> Iterator[tuple[int
         yield None, f"malformed: {malformed}"
         return
     claims, citations = _objects(record, "claims"), _objects(record, "citations")
-    for problem in (*_marker_problems(claims, citations), *_decision_problems(record, claims)):
+    for problem in (
+        *_marker_problems(claims, citations),
+        *_decision_problems(record, claims),
+        *_place_problems(record, claims),
+    ):
         yield None, problem
     quotes = [_flat(str(citation["quote"])) for citation in citations]
     for problem in _text_problems(record, claims, quotes):
         yield None, problem
     for citation in citations:
         marker = citation["marker"]
-        for problem in _citation_problems(citation, texts):
+        for problem in _citation_problems(citation, texts, same_index=record.get("index") == texts.content):
             yield marker if isinstance(marker, int) else None, problem
 
 
@@ -228,6 +251,24 @@ def _marker_problems(
     for claim in claims:
         if not claim["citations"]:
             yield f"a claim is cited by nothing: {str(claim['text'])[:_SHOWN]!r}"
+
+
+def _place_problems(record: Mapping[str, object], claims: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    """Yield the claims behind which the answer does not show what they cite, and numbers that are no probability."""
+    answer, place = _flat(str(record["answer"])), 0
+    for claim in claims:
+        text, cited = _flat(str(claim["text"])), _integers(claim["citations"])
+        found = answer.find(text, place)
+        if found < 0:
+            yield f"the answer does not say a claim where it comes: {text[:_SHOWN]!r}"
+            continue
+        place = found + len(text)
+        if not re.match("".join(rf" ?\[{marker}\]" for marker in cited), answer[place:]):
+            yield f"the answer does not show {cited} behind a claim: {text[:_SHOWN]!r}"
+    numbers = [("confidence", record.get("confidence")), *(("support", claim.get("support")) for claim in claims)]
+    for name, value in numbers:
+        if isinstance(value, int | float) and not 0 <= value <= 1:
+            yield f"{name} is {value}, and not from 0 to 1"
 
 
 def _decision_problems(record: Mapping[str, object], claims: Sequence[Mapping[str, object]]) -> Iterator[str]:
@@ -265,7 +306,7 @@ def _text_problems(
             yield f"a claim says what its citations do not: {str(claim['text'])[:_SHOWN]!r}"
 
 
-def _citation_problems(citation: Mapping[str, object], texts: _Texts) -> Iterator[str]:
+def _citation_problems(citation: Mapping[str, object], texts: _Texts, *, same_index: bool) -> Iterator[str]:
     article_id, quote = str(citation["article"]), str(citation["quote"])
     start, end = citation["start"], citation["end"]
     if not (isinstance(start, int) and isinstance(end, int)) or not quote:
@@ -280,14 +321,33 @@ def _citation_problems(citation: Mapping[str, object], texts: _Texts) -> Iterato
         yield f"quote changed: {there} of {article_id} as indexed, not at {start}:{end}"
     elif citation["line"] != article.line_of(start):
         yield f"the quote begins on line {article.line_of(start)} of {article_id}, not {citation['line']}"
-    for name in ("title", "source", "published"):
-        if name in citation and citation[name] != getattr(article, name):
-            yield f"{name} changed: {citation[name]!r} is now {getattr(article, name)!r}"
+    yield from _naming_problems(citation, article, texts, (start, end), same_index=same_index)
     on_disk = texts.on_disk(article)
     if isinstance(on_disk, ArticleError):
         yield f"article changed on disk: {article.path}: {on_disk.message}"
-    elif on_disk is not None and on_disk != article.text and on_disk[max(start, 0) : end] != quote:
-        yield f"article changed on disk: {_moved(on_disk, quote, near=start)} of {article.path}"
+    elif on_disk is not None and on_disk.text != article.text and on_disk.text[max(start, 0) : end] != quote:
+        yield f"article changed on disk: {_moved(on_disk.text, quote, near=start)} of {article.path}"
+    elif on_disk is not None and (line := on_disk.line_of(start)) != article.line_of(start):
+        yield f"article changed on disk: the quote is now on line {line} of {article.path}"
+
+
+def _naming_problems(
+    citation: Mapping[str, object], article: Article, texts: _Texts, span: tuple[int, int], *, same_index: bool
+) -> Iterator[str]:
+    """Yield what a citation says of its article that is not so, and a passage that does not hold the quote."""
+    for name in ("title", "source", "published"):
+        if name in citation and citation[name] != getattr(article, name):
+            yield f"{name} changed: {citation[name]!r} is now {getattr(article, name)!r}"
+    path, passage_id = citation.get("path"), citation.get("passage")
+    if path is not None and not texts.is_at(article, str(path)):
+        yield f"{article.id} lies at {article.path}, not at {path}"
+    if passage_id is None:
+        return
+    passage = texts.passage(article.id, str(passage_id)) if same_index else None
+    inside = passage is not None and passage.start <= span[0] and span[1] <= passage.end
+    # Another index may have cut the same text otherwise.
+    if not (inside if same_index else str(passage_id).startswith(f"{article.id}#")):
+        yield f"the quote is not in the passage {passage_id}"
 
 
 def _moved(text: str, quote: str, *, near: int) -> str:

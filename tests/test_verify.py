@@ -92,6 +92,67 @@ def test_a_written_record_that_is_so_holds(verify):
     assert problems(verify([RECORD])) == []
 
 
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ({"path": "elsewhere/other.md"}, "not at elsewhere/other.md"),
+        ({"path": "ban.md.md"}, "not at ban.md.md"),
+        ({"passage": "talks.md#0"}, "not in the passage talks.md#0"),
+        ({"passage": "ban.md#9"}, "not in the passage ban.md#9"),
+        ({"passage": "ban.md"}, "not in the passage ban.md"),
+    ],
+)
+def test_a_citation_names_the_file_and_the_passage_that_hold_its_quote(verify, honest, named, told):
+    record = next(record for record in honest if record["citations"][0]["article"] == "ban.md")
+    (problem,) = problems(verify([record | {"citations": [record["citations"][0] | named]}]))
+    assert told in problem
+
+
+def test_another_index_may_lie_elsewhere_and_have_cut_the_text_otherwise(verify, honest):
+    record = next(record for record in honest if record["citations"][0]["article"] == "ban.md")
+    citation = record["citations"][0] | {"path": "/home/another/articles/ban.md", "passage": "ban.md#9"}
+    assert problems(verify([record | {"citations": [citation], "index": "another"}])) == []
+
+
+def test_markers_stand_behind_the_claims_that_cite_them(verify):
+    quote = "It fell by 8.4%."
+    start = BAN.index(quote)
+    second = CITATION | {"marker": 2, "quote": quote, "start": start, "end": start + len(quote)}
+    claims = [{"text": "Japan protested.", "citations": [1]}, {"text": quote, "citations": [2]}]
+    both = changed(answer=f"Japan protested. [1] {quote} [2]", claims=claims, citations=[CITATION, second])
+    assert problems(verify([both])) == []
+    crossed = problems(verify([both | {"answer": f"Japan protested. [2] {quote} [1]"}]))
+    assert crossed == [
+        "the answer does not show [1] behind a claim: 'Japan protested.'",
+        f"the answer does not show [2] behind a claim: '{quote}'",
+    ]
+    reordered = problems(verify([both | {"answer": f"{quote} [2] Japan protested. [1]"}]))
+    assert reordered == [f"the answer does not say a claim where it comes: '{quote}'"]
+
+
+@pytest.mark.parametrize("fields", [{"confidence": 1.5}, {"claims": [{**RECORD["claims"][0], "support": -0.1}]}])
+def test_a_number_that_is_no_probability_is_told(verify, fields):
+    (problem,) = problems(verify([changed(**fields)]))
+    assert "not from 0 to 1" in problem
+
+
+def test_an_error_hides_no_answer(verify):
+    record = changed(error={"message": "it failed", "hint": None})
+    assert problems(verify([record])) == [f"a failed question has {name}" for name in ("answer", "claims", "citations")]
+
+
+def test_a_mark_at_the_beginning_belongs_to_no_answer(verify):
+    assert problems(verify(b"\xef\xbb\xbf" + answer_files.to_line(RECORD, kind="jsonl"))) == []
+
+
+def test_a_row_that_moved_is_told_with_its_line(config, verify, honest):
+    rows = config.folder / "articles" / "rows.jsonl"
+    rows.write_text('{"id": "new", "text": "A new first row."}\n' + rows.read_text())
+    record = next(record for record in honest if record["citations"][0]["article"] == "row:1")
+    (problem,) = problems(verify([record]))
+    assert "the quote is now on line 2 of" in problem
+
+
 def test_one_character_of_any_quote_or_one_offset_changed_fails(verify, honest):
     for place, record in enumerate(honest):
         for number, citation in enumerate(record["citations"]):
@@ -180,7 +241,7 @@ def test_numbers_in_brackets_that_the_article_has_are_no_markers(verify):
 
 def test_a_writers_own_words_are_not_held_to_the_quotes(verify):
     record = changed(
-        answer="There was a protest [1].",
+        answer="There was a protest. [1]",
         claims=[{"text": "There was a protest.", "citations": [1]}],
         answerer={"name": "writer"},
     )
