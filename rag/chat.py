@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rag.answer_files import to_line
-from rag.answering.conversation import Turn, Understood, understand
+from rag.answering.conversation import Turn, Understood, points_nowhere, understand
+from rag.answering.questions import names_nothing
 from rag.errors import AnswersError, QuestionError, RagError
 from rag.index import ArticleFilter
 from rag.outputs import write_output
-from rag.pipeline import Asked, Engine, Found, Slice, Tell, checked_filter
+from rag.pipeline import NOTHING_NAMED, Asked, Engine, Found, Slice, Tell, checked_filter
 from rag.records import Answer
 from rag.render import answer_record, error_text, escape
 
@@ -34,6 +35,10 @@ Type a question, or a follow-up to the one before: "Why?", "And in 2024?", "Did 
 /save FILE       write the answers so far, for rag verify
 /quit            leave; so does Ctrl-D. Ctrl-C drops what is typed or being answered, twice it leaves"""
 _OPTIONS = ("since", "until", "source", "language")
+NOTHING_BEFORE = (
+    "there is no question before this one that it could refer to; ask first what it is about, as in: "
+    '"Why did trade grow in 2023?"'
+)
 _AROUND = 400  # characters shown on either side of a quote
 
 
@@ -58,6 +63,10 @@ class Conversation:
     def understand(self, question: str) -> Understood:
         """Return what a question means after the turns before it."""
         return understand(question, self._turns)
+
+    def pointing_nowhere(self, question: str) -> str | None:
+        """Return the pronoun of a first question that stands for nobody, if it names anything besides to look for."""
+        return None if self._turns or names_nothing(question) else points_nowhere(question)
 
     def ask(
         self,
@@ -85,6 +94,12 @@ class Conversation:
             note(meant)
         asked = self.engine.finish(begun, self.engine.write(begun), tell=tell)
         asked = replace(asked, answer=replace(asked.answer, id=number, question=question, understood=meant))
+        if asked.answer.reason == NOTHING_NAMED:
+            if not self._turns:
+                asked = replace(asked, answer=replace(asked.answer, reason=NOTHING_BEFORE))
+            self.answers.append(asked.answer)
+            self.last = asked
+            return asked  # a later turn can lean on no such question
         self.answers.append(asked.answer)
         self.last = asked
         evidence = tuple(citation.quote for citation in asked.answer.citations)
@@ -158,6 +173,8 @@ class Talk:
 
     def _ask(self, question: str) -> None:
         understood = self._conversation.understand(question)
+        if (pronoun := self._conversation.pointing_nowhere(question)) is not None:
+            self.showing.note(f"there is no question before this one that “{pronoun}” could refer to")
         try:
             asked = self._conversation.ask(question, understood, note=self._note, tell=self.showing.claim)
         except BaseException:

@@ -67,6 +67,7 @@ class Reporting:
 
 
 SILENT = Reporting()
+NOTHING_NAMED = 'the question does not say what it is about; name that, as in: "Who said that trade would grow?"'
 _NOTHING_PASSES = "no article passes the filter; rag status lists their sources and dates"
 
 
@@ -489,8 +490,10 @@ class Engine:
         with self._in_turn:  # only the reading, which takes most of the time, goes on side by side
             if self._reader is not None and judge is self.judge:
                 self._reader.prepare()
-            from rag.answering import QuotingSettings, Reading, analyse, quote_answer
+            from rag.answering import QuotingSettings, Reading, analyse, names_nothing, quote_answer
 
+            if names_nothing(question):
+                return self._begin_nothing(question, started, judge)
             found = self.search(question if query is None else query, wanted=wanted)
             copies = self.index.store.copies
         retrieved = time.perf_counter()
@@ -522,6 +525,22 @@ class Engine:
         )
         draft = self._draft(question, verdict) if answer.answered else None
         return Begun(Asked(answer, found.ranking.texts, found.articles), draft, started)
+
+    def _begin_nothing(self, question: str, started: float, judge: Judge) -> Begun:
+        """Return the answer to a question that names nothing, and for which nothing is looked for."""
+        answer = Answer(
+            question=question,
+            answer="",
+            claims=(),
+            citations=(),
+            hits=(),
+            confidence=0.0,
+            reason=NOTHING_NAMED,
+            answerer=Answerer(judge.name, judge.model, judge.revision),
+            index=self.index.manifest.content,
+            timings_ms={"total": (time.perf_counter() - started) * 1000, "retrieve": 0.0, "answer": 0.0},
+        )
+        return Begun(Asked(answer, {}, {}), None, started)
 
     def write(self, begun: Begun) -> Iterator[str]:
         """Yield what the model writes, if one is to; may run in another thread than the rest."""

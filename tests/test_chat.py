@@ -169,6 +169,39 @@ def test_what_is_forgotten_is_leaned_on_no_more(talk):
     assert "understood" not in json.loads(out.splitlines()[1])
 
 
+@pytest.mark.parametrize("first", ["Who said so?", "Why?", "And in 2024?", "为什么？"])
+def test_a_first_question_that_only_refers_is_told_that_there_is_nothing_before(talk, first):
+    code, out, err = talk(first, "And in May?", "When did China ban seafood?", "Why?", flags=["--json"])
+    records = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [record["answered"] for record in records] == [False, False, True, True]
+    for record in records[:2]:
+        assert record["reason"].startswith("there is no question before this one that it could refer to; ask first")
+        assert (record["passages"], record["confidence"]) == ([], 0)
+        assert "understood" not in record
+    assert records[3]["understood"] == "Why did China ban seafood?"
+    assert err.count("understood as") == 1
+
+
+def test_a_pronoun_of_the_first_question_that_stands_for_nobody_is_told(talk):
+    _, out, err = talk("Did they meet in Beijing?", "Did they meet in Beijing?", flags=["--json"])
+    assert err.count("there is no question before this one that “they” could refer to") == 1
+    assert json.loads(out.splitlines()[0])["answered"]
+
+
+def test_a_question_that_names_nothing_is_declined_by_ask_and_in_a_set(place, capsys):
+    capsys.readouterr()
+    assert main(["ask", "Who said so?"]) == 3
+    out = capsys.readouterr().out
+    assert "the question does not say what it is about; name that" in out
+    assert "Nearest" not in out
+    (place / "q.txt").write_text("Why?\nWho met in Beijing?\n")
+    assert main(["batch", "q.txt", "-o", "a.jsonl", "-q"]) == 0
+    answers = [json.loads(line)["answered"] for line in (place / "a.jsonl").read_text().splitlines()]
+    assert answers == [False, True]
+    assert main(["verify", "a.jsonl"]) == 0
+
+
 def test_quit_leaves_at_once(talk):
     code, out, _ = talk("/quit", "When did China ban seafood?")
     assert (code, out) == (0, "")

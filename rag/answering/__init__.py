@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rag.answering.checking import Checked, Checker, Supporter
     from rag.answering.claims import ClaimCutter, Drafted
     from rag.answering.judging import Finding, Judge, Reading, Verdict
-    from rag.answering.questions import Asked, analyse
+    from rag.answering.questions import Asked, analyse, names_nothing
     from rag.answering.quoting import QuotingSettings, quote_answer
     from rag.answering.reading import ReaderJudge
     from rag.answering.similarity import SimilarityJudge
@@ -48,6 +48,7 @@ __all__ = [
     "Supporter",
     "Verdict",
     "analyse",
+    "names_nothing",
     "quote_answer",
 ]
 
@@ -66,6 +67,7 @@ _MODULES = {
     "Supporter": "checking",
     "Verdict": "judging",
     "analyse": "questions",
+    "names_nothing": "questions",
     "quote_answer": "quoting",
 }
 

@@ -262,6 +262,15 @@ def understand(question: str, turns: Sequence[Turn]) -> Understood:
     return Understood(whole, whole if leaning.made_of_last else f"{whole} {turns[-1].question} {whole}")
 
 
+def points_nowhere(question: str) -> str | None:
+    """Return the pronoun of a question without a turn before it that stands for somebody whom it does not name."""
+    for pattern in (_HE, _THEY):
+        match = pattern.search(question)
+        if match is not None and not any(term not in _EMPTY for term in terms(question[: match.start()])):
+            return match.group()
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class _Leaning:
     """A question with what it leans on put in; if that is not the whole, it stays `behind` it in brackets."""
@@ -295,6 +304,8 @@ def _cut_short(typed: str, turns: Sequence[Turn]) -> _Leaning | None:
         leaning = _replaced(what, last, corrected=corrected, old=old)
     elif correction:
         leaning = _Leaning(correction["what"], behind=True)
+    elif _SPEAKER.fullmatch(bare) and not last.evidence:
+        leaning = _Leaning(bare, behind=True)  # nothing was said
     elif _SPEAKER.fullmatch(bare):
         leaning = _Leaning(f"Who said that {_inside(_clause(last))}?", made_of_last=True)
     elif match := _BARE.fullmatch(bare):

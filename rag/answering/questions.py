@@ -76,6 +76,71 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 
+# Words that ask, point, join or go with any verb of saying and doing: none says what a question is about.
+_NAMING_NOTHING = frozenset(
+    """
+    a about actually again all also an and any anyone anything are aren't as at be been before but by can come could did
+    didn't do does doesn't don't done during else elaborate even exactly explain for from further get give go goes
+    going had happen happened happening has have he hello help her here hers hey hi him his how i i'm if in instead into
+    is isn't it it's its just kind know me mean meant mine more my no not now of off oh ok okay on one ones or other
+    others our ours out over please really same said say saying says see she should since so some something sort still
+    such sure take tell than thank thanks that that's the their theirs them then there these they thing things think
+    thinks this those though thought to too told under until us very want was wasn't we well were what what's when
+    where which while who who's whom whose why will with without would wrote write yes yet you your yours
+    """.split()  # noqa: SIM905  # a list of strings would be thirty lines
+)
+_TIME_WORDS = frozenset(
+    """
+    january february march april may june july august september october november december spring summer autumn winter
+    year years month months week weeks day days today yesterday tomorrow quarter half decade last next early late mid
+    first second third fourth earlier later afterwards previous following recently
+    """.split()  # noqa: SIM905  # as above
+)
+_JOINED = re.compile(
+    r"\W*(?:and|but|or|so|then|what about|how about|what of|same for|in|on|since|until)\b", re.IGNORECASE
+)
+# "In 2024?" goes on with something; "So what happened in 2024?" asks for itself.
+_ASKS_ITSELF = re.compile(r"\b(?:happen\w*|did|do|does|was|were|is|are|has|have|had)\b", re.IGNORECASE)
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W\d_]+)?")
+_UNSPACED_NAMING_NOTHING = re.compile(
+    r"(?:那么?|那麼|但是?|可是|还有|還有|では|でも|じゃあ|それで|、|，)*(?:"
+    r"(?:在?(?:\d{4}|[去今明前])年(?:\d{1,2}月)?|\d{1,2}月|以前|之后|之後)?(?:呢|は|はどうですか|怎么样|怎麼樣)|"
+    r"(?:为什么|為什麼|为何|為何|什么时候|什麼時候|何时|何時|哪里|哪裡|谁|誰|多少|怎么|怎麼|如何|什么|什麼|"
+    r"なぜ|どうして|いつ|どこ|だれ|いくら|どのように|何|なに)(?:ですか|でしたか|なの|か|呢)?|"
+    r"(?:谁|誰)(?:这么|這麼|这样|這樣|是这么|是這麼)?[说說](?:的|过|過)?|"
+    r"(?:[他她它]们?|[他她它]們)?[说說]了?(?:什么|什麼)|(?:(?:誰|だれ)が)?(?:そう|そんなこと(?:を)?)(?:言いましたか|言ったのですか|言った)"
+    r")[？?。！!\s]*"
+)
+
+
+def names_nothing(question: str) -> bool:
+    """Tell whether a question has words that ask and point alone, so that there is nothing to look for.
+
+    "Who said so?" and "And in 2024?" are such: something else says what they are about. A word in capitals, and a word
+    within the question with one, is a name.
+    """
+    if _UNSPACED_NAMING_NOTHING.fullmatch(question.strip()):
+        return True
+    words = [match.group() for match in _WORD.finditer(question)]
+    shouted = question.isupper()
+    joined = _JOINED.match(question) is not None
+    timed = False
+    for place, word in enumerate(words):
+        plain = word.casefold().replace("’", "'")
+        if plain.isdecimal() or plain in _TIME_WORDS:
+            if not joined:
+                return False
+            timed = True
+        elif plain not in _NAMING_NOTHING or (not shouted and _is_written_as_name(word, first=place == 0)):
+            return False
+    return bool(words) and not (timed and _ASKS_ITSELF.search(question))
+
+
+def _is_written_as_name(word: str, *, first: bool) -> bool:
+    if word == "I" or word.startswith(("I'", "I’")):
+        return False
+    return word[0].isupper() and (not first or (len(word) > 1 and word.isupper()))
+
 
 def analyse(question: str) -> Asked:
     """Return what a question asks for."""

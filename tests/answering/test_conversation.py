@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.answering.conversation import Turn, understand
+from rag.answering.conversation import Turn, points_nowhere, understand
 
 BAN = Turn(
     "When did Beijing ban Japanese seafood?",
@@ -37,6 +37,7 @@ WHO = Turn("谁访问了北京？", ("林芳正访问了北京。",), "林芳正
         (Turn("Did China ban seafood?"), "When?", "When did China ban seafood?"),
         (Turn("Why did it rain?", ("It rained for a week.",)), "Why?", "Why: It rained for a week?"),
         (SAID, "Who said so?", "Who said that Kishida demanded that a buoy be removed?"),
+        (Turn("What did Kishida promise?"), "Who said so?", "Who said so? (What did Kishida promise?)"),
         (SLOWED, "Who said so?", "Who said that the slowdown is a reason?"),
         # cut short
         (FELL, "And in 2024?", "How much did imports from Japan fall in 2024?"),
@@ -163,3 +164,18 @@ def test_another_time_takes_the_place_of_the_one_before(old, new, times):
     assert (
         understand(f"And {new} {times[1]}?", [turn]).question == f"How much did exports to Japan fall {new} {times[1]}?"
     )
+
+
+@pytest.mark.parametrize(
+    ("question", "pronoun"),
+    [
+        ("Did he agree?", "he"),
+        ("When did they meet in Beijing?", "they"),
+        ("What did Kishida say when he met Xi?", None),
+        ("Which firms say that they will leave?", None),
+        ("When did Kishida meet Xi?", None),
+        ("", None),
+    ],
+)
+def test_a_pronoun_that_stands_for_nobody_is_found(question, pronoun):
+    assert points_nowhere(question) == pronoun

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag import answering
-from rag.answering.questions import Kind, Wanted, analyse
+from rag.answering.questions import Kind, Wanted, analyse, names_nothing
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,28 @@ def test_what_answering_offers_is_found_in_its_modules():
     assert all(getattr(answering, name).__module__.startswith("rag.answering.") for name in answering.__all__)
     with pytest.raises(AttributeError, match="nothing_here"):
         _ = answering.nothing_here
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["Who said so?", "why?", "WHY?", "And in 2024?", "In May?", "And last year?", "When exactly?", "Tell me more",
+     "What did he say about it?", "How are you?", "谁说的？",
+     "为什么？", "那2024年呢？", "なぜですか？", "誰がそう言いましたか？"],
+)  # fmt: skip
+def test_words_that_ask_and_point_alone_name_nothing(question):
+    assert names_nothing(question)
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["What happened in 2024?", "So what happened in May?", "2024", "What did the WHO say?", "Who is Will?",
+     "What is IT?", "Did he agree?", "What about exports?", "Why seafood?", "那日本呢？",
+     "谁说贸易会增长？", "なぜ輸出は減りましたか？", "", "?!"],
+)  # fmt: skip
+def test_a_question_with_a_word_of_its_own_names_something(question):
+    assert not names_nothing(question)
+
+
+@given(st.text(max_size=40), st.sampled_from(["seafood", "Blazek", "exports", "Zölle"]))
+def test_no_question_with_a_noun_names_nothing(around, noun):
+    assert not names_nothing(f"{around} {noun} {around}")
