@@ -31,7 +31,6 @@ _SPARE_BYTES: Final = 512 * 2**20
 _CPU_FEATURES: Final = ("avx2", "avx512f", "avx512_vnni", "asimd")
 _CPU_FACTS: Final = Path("/proc/cpuinfo")
 _UPDATE: Final = "rag index"
-_REBUILD: Final = "rag index --rebuild"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +55,13 @@ class Examination:
         return all(check.state != "fail" for check in self.checks)
 
 
-def examine(*, index: Path, encoder: str, reader: str, threads: int, budget_ms: int | None = None) -> Examination:
-    """Look at everything that an answer needs; reads the whole index, and changes nothing."""
+def examine(
+    *, index: Path, encoder: str, reader: str, threads: int, rebuild: str, budget_ms: int | None = None
+) -> Examination:
+    """Look at everything that an answer needs; reads the whole index, and changes nothing.
+
+    `rebuild` is the command that builds the index anew.
+    """
     return Examination(
         (
             *_installation(),
@@ -66,7 +70,7 @@ def examine(*, index: Path, encoder: str, reader: str, threads: int, budget_ms: 
             _offline(),
             _encoder(encoder),
             *_reader(reader, threads=threads, budget_ms=budget_ms),
-            *_index(index),
+            *_index(index, rebuild),
             *_places(index),
         )
     )
@@ -184,18 +188,18 @@ def _reading_speed(revision: str, *, threads: int, budget_ms: int | None) -> Che
     return Check("reading speed", "ok", detail)
 
 
-def _index(folder: Path) -> Iterator[Check]:
+def _index(folder: Path, rebuild: str) -> Iterator[Check]:
     try:
         current = current_folder(folder)
         if broken := broken_files(current, read_manifest(current)):
-            yield Check("index", "fail", f"changed since it was sealed: {', '.join(broken)}", _REBUILD)
+            yield Check("index", "fail", f"changed since it was sealed: {', '.join(broken)}", rebuild)
             return
         index = open_index(folder)
     except IndexMissing as error:
         yield Check("index", "warn", error.message, _UPDATE)
         return
     except RagError as error:
-        yield Check("index", "fail", error.message, _REBUILD)
+        yield Check("index", "fail", error.message, rebuild)
         return
     with contextlib.closing(index.store):
         manifest = index.manifest
@@ -206,7 +210,7 @@ def _index(folder: Path) -> Iterator[Check]:
             stored = index.store.stored(article_id)
             missed += [article_id] if find_uncovered(stored.article, stored.passages) else []
         if missed:
-            yield Check("coverage", "fail", f"text in no passage: {_listed(missed)}", _REBUILD)
+            yield Check("coverage", "fail", f"text in no passage: {_listed(missed)}", rebuild)
         else:
             yield Check("coverage", "ok", "every character but furniture is in a passage")
         failed = [str(failure["path"]) for failure in manifest.failed]

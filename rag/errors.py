@@ -52,7 +52,10 @@ class IndexMissing(RagError):
 
 
 class IndexBroken(RagError):
-    """An index that fails its own manifest, or was built with other settings."""
+    """An index that fails its own manifest, or was built with other settings.
+
+    The command that builds it anew depends on the settings, so it is `pipeline` that puts in the hint.
+    """
 
 
 class ModelMissing(RagError):

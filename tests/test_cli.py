@@ -16,6 +16,7 @@ import typer
 
 from rag import cli, pipeline
 from rag.cli import main
+from rag.index.generations import current_folder
 from rag.progress import StageProgress
 
 EVIL = "Scallops \x1b[31mred\x1b]0;title\x07 were \u202eexported\u202c to nobody."
@@ -483,17 +484,76 @@ def test_settings_that_an_index_was_not_built_with_are_named_with_the_command_th
     assert "other settings" not in told
     _, same, told = rag("ask", QUESTION, "--set", "retrieval.k1=1.2", "--set", "passages.max_tokens=64")
     assert same == answer
-    assert "retrieval.k1 0.9 → 1.2, passages.max_tokens 200 → 64; rebuild with: rag index --rebuild\n" in told
+    assert "retrieval.k1 0.9 → 1.2, passages.max_tokens 200 → 64; rebuild with: rag index --rebuild --set" in told
+    assert "--set passages.max_tokens=64 --set retrieval.k1=1.2\n" in told
+
+
+def told_command(told):
+    """Return the words behind `rag` of the command that a hint ends with."""
+    return shlex.split(told.rpartition("with: rag ")[2].partition("\n")[0])
+
+
+def broken(folder):
+    """Break the current generation of an index, but for its manifest."""
+    (current_folder(folder) / "facets.npy").write_bytes(b"")
 
 
 def test_the_command_that_rebuilds_names_the_folder_that_was_indexed(place, rag):
     (place / "articles").rename(place / "my articles")
     assert rag("index", "my articles")[0] == 0
     _, _, told = rag("search", QUESTION, "--set", "retrieval.b=0.5")
-    assert "rebuild with: rag index --rebuild 'my articles'\n" in told
+    assert "rebuild with: rag index --rebuild 'my articles' --set retrieval.b=0.5\n" in told
     code, _, told = rag("index", "my articles", "--set", "retrieval.b=0.5")
     assert code == 1
-    assert "anew with: rag index --rebuild 'my articles'\n" in told
+    assert "rebuild with: rag index --rebuild 'my articles' --set retrieval.b=0.5\n" in told
+    assert rag(*told_command(told))[0] == 0
+    assert "other settings" not in rag("search", QUESTION, "--set", "retrieval.b=0.5")[2]
+
+
+@pytest.mark.parametrize("verb", [["search", QUESTION], ["ask", QUESTION], ["show", "ban.md"], ["status"], ["doctor"]])
+def test_following_the_hint_of_a_broken_index_brings_back_what_it_held(place, rag, verb):
+    (place / "articles").rename(place / "my articles")
+    (place / "-more").mkdir()
+    (place / "-more" / "mill.txt").write_text("The mill was closed in 1988.", encoding="utf-8")
+    at = ["--index", "else where"]
+    assert rag("index", "my articles", *at)[0] == 0
+    assert rag("index", "--add", "./-more", *at)[0] == 0
+    content = json.loads(rag("status", "--json", *at)[1])["index"]
+    broken(place / "else where")
+    code, out, told = rag(*verb, *at)
+    assert code == (5 if verb == ["doctor"] else 1)
+    words = told_command(out.replace("fix  index:", "with:") if verb == ["doctor"] else told)
+    assert words == ["index", "--rebuild", "my articles", "./-more", "--index", "else where"]
+    assert rag(*words)[0] == 0
+    assert json.loads(rag("status", "--json", *at)[1])["index"] == content
+
+
+@pytest.mark.usefixtures("built")
+def test_a_broken_index_of_the_folders_that_the_settings_name_is_rebuilt_without_naming_them(place, rag):
+    broken(place / "index")
+    assert rag("status")[2].endswith("hint:  rebuild with: rag index --rebuild\n")
+    assert rag("status", "--set", "index=index")[2].endswith("rag index --rebuild\n")
+    (place / "other.yaml").write_text("index: index\npassages: {max_tokens: 64}\n")
+    assert rag("status", "--config", "other.yaml")[2].endswith("rag index --rebuild --set passages.max_tokens=64\n")
+
+
+@pytest.mark.usefixtures("built")
+def test_an_old_index_is_rebuilt_of_what_it_was_built_of_and_one_without_a_manifest_of_what_the_user_says(place, rag):
+    (place / "articles").rename(place / "my articles")
+    assert rag("index", "my articles")[0] == 0
+    manifest = current_folder(place / "index") / "manifest.json"
+    manifest.write_text(json.dumps({"format": 1, "roots": [str(place / "my articles")]}))
+    _, _, told = rag("status")
+    assert "index format 1" in told
+    assert "hint:  rebuild with: rag index --rebuild 'my articles'\n" in told
+    manifest.write_text("{")
+    _, _, told = rag("status")
+    assert "hint:  what it was built of cannot be read: put it for FOLDER, and rebuild with: rag index" in told
+    assert told_command(told) == ["index", "--rebuild", "FOLDER"]
+    # Who says what to index is told to say it again, and with --add what there was, too.
+    assert told_command(rag("index", "my articles")[2]) == ["index", "--rebuild", "my articles"]
+    assert told_command(rag("index", "my articles", "--add")[2]) == ["index", "--rebuild", "my articles", "FOLDER"]
+    assert rag("index", "--rebuild", "my articles")[0] == 0
 
 
 def test_a_line_of_what_was_done_stays_one_line(place, rag):

@@ -11,6 +11,7 @@ from rag.index.manifest import checksum
 from rag.models.reader import SHIPPED, Reader
 from rag.models.speed import Pair, Speed, reading_speed
 
+REBUILD = "rag index --rebuild 'my articles'"
 SETTINGS = BuildSettings(max_tokens=40, overlap_sentences=1, k1=0.9, b=0.4)
 
 
@@ -36,7 +37,9 @@ def build(folder, encoder):
 
 
 def checks(index, **given):
-    examined = examine(**{"index": index, "encoder": "all-MiniLM-L6-v2", "reader": "none", "threads": 0} | given)
+    examined = examine(
+        **{"index": index, "encoder": "all-MiniLM-L6-v2", "reader": "none", "threads": 0, "rebuild": REBUILD} | given
+    )
     return {check.name: check for check in examined.checks}
 
 
@@ -49,7 +52,7 @@ def test_a_changed_byte_of_the_index_fails_with_the_command_that_rebuilds(index)
     file = current_folder(index) / "lexical" / "lexical.json"
     file.write_bytes(file.read_bytes().replace(b"size", b"Size"))
     found = checks(index)["index"]
-    assert (found.state, found.fix) == ("fail", "rag index --rebuild")
+    assert (found.state, found.fix) == ("fail", REBUILD)
     assert "lexical.json" in found.detail
 
 

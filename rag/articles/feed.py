@@ -11,6 +11,7 @@ captions. So an item's text is all the text of its HTML, as with a book's chapte
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import html
 import re
@@ -45,6 +46,7 @@ _DATES = ("pubDate", "published", "issued", "dc:date", "dcterms:issued", "dcterm
 _XML = "{http://www.w3.org/XML/1998/namespace}"
 _ABOUT = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}about"
 _LONGEST_ID = 500
+_SHOWN_CHARACTERS = 40
 
 _DECLARATION = re.compile(r"\A\s*<\?xml\s[^>]*\?>")
 _BEFORE_ROOT = re.compile(r"(?:\s+|<\?.*?\?>|<!--.*?-->)*", re.DOTALL)
@@ -119,14 +121,18 @@ def _parsed(text: str) -> tuple[list[_Element], ArticleError | None]:
         parser.feed(text.encode())
         parser.close()
     except etree.XMLSyntaxError as error:
-        broken = ArticleError(f"not XML: {error.msg}; nothing behind it is read")
+        # A prefix that nobody declared is an error after which reading goes on, and so no break.
+        last = error.error_log.last_error
+        if last is None or last.level_name == "FATAL":
+            told = error.msg if last is None else f"{last.message}, line {last.line}"
+            broken = ArticleError(f"not XML: {told}; nothing behind it is read")
     items: list[_Element] = []
     root = None
     for event, element in parser.read_events():
         if root is None:
             root = element
             if _name(root) not in _ROOTS:
-                raise ArticleError(f"it is no feed: its first element is <{etree.QName(root).localname}>")
+                raise ArticleError(f"it is no feed: its first element is <{_bare(root)[:_SHOWN_CHARACTERS]}>")
         if event == "end" and _name(element) in _ITEMS and _is_listed(element, root):
             items.append(element)
     return items, broken
@@ -148,6 +154,10 @@ def _name(element: _Element) -> str | None:
 
 def _children(element: _Element, name: str) -> Iterator[_Element]:
     return (child for child in element if _name(child) == name)
+
+
+def _bare(element: _Element) -> str:
+    return str(element.tag).rpartition("}")[2]
 
 
 class _Channel:
@@ -272,7 +282,8 @@ def _inner(element: _Element) -> str:
     from lxml import etree
 
     for inner in element.iter(etree.Element):
-        inner.tag = etree.QName(inner).localname
+        with contextlib.suppress(ValueError):  # libxml2 takes more names than lxml lets one give
+            inner.tag = _bare(inner)
     etree.cleanup_namespaces(element)
     inside = (etree.tostring(child, encoding="unicode", method="html") for child in element)
     return html.escape(element.text or "", quote=False) + "".join(inside)

@@ -14,7 +14,6 @@ import contextlib
 import hashlib
 import itertools
 import json
-import shlex
 import shutil
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -203,7 +202,7 @@ def build_index(
         if choose is not None and reused is not None:
             encoder = choose(reused.manifest.encoder.fingerprint, 0)
         if reused is not None:
-            _check_settings(reused.manifest, settings.described(encoder.fingerprint), roots)
+            _check_settings(reused.manifest, settings.described(encoder.fingerprint))
         with (
             Staging(index / _STAGING, cache_bytes=memory_bytes // _CACHES) as staging,
             contextlib.ExitStack() as opened,
@@ -271,13 +270,10 @@ def _previous(index: Path) -> Index | None:
         return None
 
 
-def _check_settings(manifest: Manifest, wanted: Mapping[str, object], roots: Sequence[Path]) -> None:
+def _check_settings(manifest: Manifest, wanted: Mapping[str, object]) -> None:
     differing = manifest.differences(wanted)
     if differing:
-        raise IndexBroken(
-            f"the index was built with other settings: {', '.join(differing)}",
-            hint=f"build it anew with: rag index --rebuild {shlex.join(map(str, roots))}",
-        )
+        raise IndexBroken(f"the index was built with other settings: {', '.join(differing)}")
 
 
 def _nothing_to_index(roots: Sequence[Path], failures: Sequence[Failure]) -> ArticleError:

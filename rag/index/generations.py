@@ -59,7 +59,7 @@ def current_folder(index: Path) -> Path:
     name = _current_name(index)
     folder = index / "generations" / name
     if not name or Path(name).name != name or not folder.is_dir():
-        raise IndexBroken(f"{index / _CURRENT} names no generation: {name!r}", hint="rebuild with: rag index --rebuild")
+        raise IndexBroken(f"{index / _CURRENT} names no generation: {name!r}")
     return folder
 
 
@@ -89,12 +89,11 @@ def open_index(index: Path) -> Index:
 def _open(folder: Path) -> Index:
     manifest = read_manifest(folder)
     if manifest.metric != METRIC:
-        raise IndexBroken(f"{folder} measures by {manifest.metric}", hint="rebuild with: rag index --rebuild")
+        raise IndexBroken(f"{folder} measures by {manifest.metric}")
     vectors = VectorIndex.load(folder / VECTORS)
     if (vectors.size, vectors.dim) != (manifest.passages, manifest.encoder.dim):
         raise IndexBroken(
             f"{folder} has {vectors.size} vectors of {vectors.dim} for {manifest.passages} of {manifest.encoder.dim}",
-            hint="rebuild with: rag index --rebuild",
         )
     return Index(folder, manifest, Store(folder / STORE), vectors, LexicalIndex.load(folder / LEXICAL))
 

@@ -151,7 +151,7 @@ class LexicalIndex:
                 values=open_array(folder / "values.npy", np.float32),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise IndexBroken(f"{folder} cannot be read: {error}", hint="rebuild with: rag index --rebuild") from error
+            raise IndexBroken(f"{folder} cannot be read: {error}") from error
 
     def scores(self, words: Sequence[str]) -> NDArray[np.float32]:
         """Return every passage's BM25 score for the words: (n,) float32, 0 where none of them stands."""

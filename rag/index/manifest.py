@@ -13,7 +13,6 @@ from rag.errors import IndexBroken
 
 FORMAT = 3
 FILE = "manifest.json"
-_REBUILD = "rebuild with: rag index --rebuild"
 _SETTINGS = {"lexical.k1": "retrieval.k1", "lexical.b": "retrieval.b"}  # as the user knows them
 _SHOWN_CHARACTERS = 32
 
@@ -111,17 +110,26 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         raw = json.loads((folder / FILE).read_text(encoding="utf-8"))
         if raw["format"] != FORMAT:
-            raise IndexBroken(f"{folder} has index format {raw['format']}, this version reads {FORMAT}", hint=_REBUILD)
+            raise IndexBroken(f"{folder} has index format {raw['format']}, this version reads {FORMAT}")
         raw["encoder"] = EncoderFacts(**raw["encoder"])
         raw |= {name: tuple(raw[name]) for name in ("roots", "failed", "empty", "skipped")}
         manifest = Manifest(**raw)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise IndexBroken(f"{folder / FILE} cannot be read: {error}", hint=_REBUILD) from error
+        raise IndexBroken(f"{folder / FILE} cannot be read: {error}") from error
     for name, facts in manifest.files.items():
         file = folder / name
         if not file.is_file() or file.stat().st_size != facts["bytes"]:
-            raise IndexBroken(f"{file} is not the file that the index was sealed with", hint=_REBUILD)
+            raise IndexBroken(f"{file} is not the file that the index was sealed with")
     return manifest
+
+
+def roots_of(folder: Path) -> tuple[Path, ...]:
+    """Return what a generation was built of, whatever its format and however broken the rest; none if that is lost."""
+    try:
+        roots = json.loads((folder / FILE).read_text(encoding="utf-8"))["roots"]
+        return tuple(Path(root) for root in roots)
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
 
 
 def broken_files(folder: Path, manifest: Manifest) -> list[str]:

@@ -68,7 +68,6 @@ _BATCH = 500
 _FACETS_AT_ONCE = 10_000
 _NEVER = 99_999_999
 _USUAL_CACHE_BYTES = 16 * 2**20
-_REBUILD = "rebuild with: rag index --rebuild"
 
 
 @dataclass(frozen=True, slots=True)
@@ -444,14 +443,14 @@ class Store:
             passing &= np.isin(facets[:, _LANGUAGE], self._facet_numbers(query, (wanted.language.casefold(),)))
         mask = np.repeat(passing, facets[:, _PASSAGES])
         if len(mask) != size:
-            raise IndexBroken(f"{self._facets} speaks of {len(mask)} passages, not {size}", hint=_REBUILD)
+            raise IndexBroken(f"{self._facets} speaks of {len(mask)} passages, not {size}")
         return mask
 
     def _read_facets(self) -> NDArray[np.int32]:
         try:
             return open_array(self._facets, np.int32, dimensions=2)
         except (OSError, ValueError) as error:
-            raise IndexBroken(f"{self._facets} cannot be read: {error}", hint=_REBUILD) from error
+            raise IndexBroken(f"{self._facets} cannot be read: {error}") from error
 
     def _facet_numbers(self, query: str, values: Sequence[str]) -> list[int]:
         return [row[0] for row in self._all(query, values)]
@@ -461,7 +460,7 @@ class Store:
         try:
             return self._connection.execute(query, values).fetchall()
         except sqlite3.DatabaseError as error:
-            raise IndexBroken(f"the index cannot be read: {error}", hint=_REBUILD) from error
+            raise IndexBroken(f"the index cannot be read: {error}") from error
 
     def _one(self, query: str, values: Sequence[object]) -> tuple[Any, ...] | None:
         rows = self._all(query, values)

@@ -30,7 +30,6 @@ from rag.index.arrays import open_array, save_array
 METRIC = "inner_product"
 _UNIT_TOLERANCE = 1e-3
 _CHECKED_ROWS = 64
-_REBUILD = "rebuild with: rag index --rebuild"
 _COPIED_ROWS = 4096  # at once, so that the copy stays in the processor's cache
 _FEW = 0.25
 _EXACT_ROWS = 8192  # so few rows that pass a filter are all compared whole
@@ -99,7 +98,7 @@ class VectorIndex:
         try:
             opened = cls(open_array(folder / "vectors.npy", np.float32, dimensions=2), lists=_load_lists(folder))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise IndexBroken(f"{folder} cannot be read: {error}", hint=_REBUILD) from error
+            raise IndexBroken(f"{folder} cannot be read: {error}") from error
         # A sample from all over, so that opening takes no longer with more rows.
         sample = np.linspace(0, opened.size - 1, min(opened.size, _CHECKED_ROWS)).astype(np.int64)
         check_unit(opened._vectors[sample], error=IndexBroken)

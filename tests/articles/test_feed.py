@@ -117,6 +117,21 @@ def test_slips_that_mean_one_thing_are_mended():
     assert texts(content) == ["AT&T \xa0café \ufffd \ufffd &unknown; < \ufffd", "A\xa0B & C".replace("\xa0", " ")]
 
 
+@pytest.mark.parametrize("name", ["a:b:c", "a::b", "a\ufffd"])
+def test_a_name_that_lxml_would_not_give_is_an_error_at_the_root_and_means_nothing_elsewhere(name):
+    with pytest.raises(ArticleError, match="no feed"):
+        read_feed(f"<{name}/>".encode())
+    assert texts(rss(f"<description><{name}>One</{name}> two</description>")) == ["One two"]
+
+
+def test_a_prefix_that_nobody_declared_is_no_break_and_a_second_root_is_one():
+    item = "<description>Short.</description><content:encoded>Long.</content:encoded><media:x>y</media:x>"
+    content = rss(item, "<title>B</title>").replace(b"xmlns:content", b"xmlns:c")
+    assert texts(content) == ["Long.", "B"]
+    whole, broken = texts(rss("<title>A</title>") + rss("<title>B</title>"))
+    assert (whole, "not XML" in broken) == ("A", True)
+
+
 def test_an_item_nested_in_another_or_in_a_foreign_element_is_none():
     content = rss("<title>A</title><item><title>B</title></item>").replace(
         b"</channel>", b'<x:item xmlns:x="urn:x"><title>C</title></x:item></channel>'

