@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,10 @@ from numpy.typing import NDArray
 from rag.errors import IndexBroken
 from rag.index.arrays import open_array
 
-ANALYZER = "unicode words, english stems, unspaced scripts as characters and pairs, 1"
+if TYPE_CHECKING:
+    from opencc import OpenCC
+
+ANALYZER = "unicode words, english stems, unspaced scripts as characters and pairs, han variants as one, 2"
 
 _USUAL_MEMORY_BYTES = 128 * 2**20
 _COMMON = 1 / 16  # a word in such a share of the passages is common
@@ -56,12 +59,40 @@ _STOP_WORDS = frozenset(
 )
 
 
+_HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+
+
+class _Variants(dict[int, str]):
+    """A table for `str.translate` that fills as it is used: Han characters in their simplified form."""
+
+    def __missing__(self, point: int) -> str:
+        character = chr(point)
+        if _HAN.match(character):
+            to_traditional, to_simplified = _converters()
+            character = to_simplified.convert(to_traditional.convert(character))
+        self[point] = character
+        return character
+
+
+_VARIANTS = _Variants()
+
+
+@lru_cache(maxsize=1)
+def _converters() -> tuple[OpenCC, OpenCC]:
+    from opencc import OpenCC
+
+    return OpenCC("jp2t"), OpenCC("t2s")
+
+
 def terms(text: str) -> list[str]:
     """Return the words of a text as they are indexed and matched, in reading order.
 
-    Full-width forms are folded (NFKC), case and Latin accents too; `1,300,000` is one number without its commas.
+    Full-width forms are folded (NFKC), case and Latin accents too; `1,300,000` is one number without its commas. A Han
+    character is one however it is written: 發, 発 and 发 (by OpenCC, character by character).
     """
     folded = _POSSESSIVE.sub("", unicodedata.normalize("NFKC", text).casefold()).translate(_DROPPED_MARKS)
+    if _HAN.search(folded):
+        folded = folded.translate(_VARIANTS)
     found: list[str] = []
     for match in _TERM.finditer(folded):
         term = match.group()

@@ -1,6 +1,9 @@
 import gc
+import json
 import math
 import re
+import subprocess
+import sys
 import tempfile
 import tracemalloc
 from pathlib import Path
@@ -10,9 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from opencc import OpenCC
 
 from rag.index import postings
 from rag.index.lexical import LexicalIndex, terms
+
+DRCD = Path(__file__).parents[3] / "shared" / "data" / "zh" / "DRCD_dev.json"
 
 
 @pytest.mark.parametrize(
@@ -25,6 +31,7 @@ from rag.index.lexical import LexicalIndex, terms
         ("Élysée ＡＢＣ", ["elyse", "abc"]),
         ("中日关系", ["中", "日", "关", "系", "中日", "日关", "关系"]),
         ("RCEP协定", ["rcep", "协", "定", "协定"]),
+        ("關係 発展", ["关", "系", "关系", "发", "展", "发展"]),
         ("日本の水", ["日", "本", "の", "水", "日本", "本の", "の水"]),
         ("is it the", []),
         ("", []),
@@ -45,6 +52,32 @@ def test_any_two_neighbouring_characters_of_a_chinese_or_japanese_sentence_find_
     scores = index_of(terms(sentence), terms("an English sentence")).scores(terms(sentence[at : at + 2]))
     assert scores[0] > 0
     assert scores[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("臺灣經濟發展", "台湾经济发展"), ("図書館の経済", "圖書館の經濟"), ("気候変動", "气候变动")]
+)
+def test_a_question_finds_articles_in_the_other_form_of_its_characters(one, other):
+    assert terms(one) == terms(other)
+
+
+def test_text_without_han_characters_does_without_their_table():
+    code = "import sys; from rag.index.lexical import terms; terms('Plain, かな'); sys.exit('opencc' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.skipif(not DRCD.exists(), reason=f"{DRCD} is not there")
+def test_questions_in_simplified_characters_find_traditional_paragraphs_as_well(tmp_path):
+    paragraphs = [p for article in json.loads(DRCD.read_bytes())["data"] for p in article["paragraphs"]]
+    index = index_of(*(terms(paragraph["context"]) for paragraph in paragraphs), folder=tmp_path)
+    asked = [(row, paragraph["qas"][0]["question"]) for row, paragraph in enumerate(paragraphs)]
+
+    def found(convert):
+        return np.mean([index.scores(terms(convert(question))).argmax() == row for row, question in asked])
+
+    as_written, simplified = found(str), found(OpenCC("t2s").convert)
+    assert as_written > 0.9
+    assert abs(as_written - simplified) <= 0.005
 
 
 @given(st.text())
