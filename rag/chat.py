@@ -6,6 +6,7 @@ functions, so that nothing here knows of a terminal.
 
 from __future__ import annotations
 
+import logging
 import re
 import shlex
 from collections.abc import Callable
@@ -15,12 +16,15 @@ from pathlib import Path
 from rag.answer_files import to_line
 from rag.answering.conversation import Turn, Understood, points_nowhere, understand
 from rag.answering.questions import names_nothing
+from rag.answering.rewriting import with_rewritten
 from rag.errors import AnswersError, QuestionError, RagError
 from rag.index import ArticleFilter
 from rag.outputs import write_output
 from rag.pipeline import NOTHING_NAMED, Asked, Engine, Found, Slice, Tell, checked_filter
 from rag.records import Answer
 from rag.render import answer_record, error_text, escape
+
+logger = logging.getLogger(__name__)
 
 REMEMBERED = 8  # turns that a follow-up may go back to
 HELP = """\
@@ -59,10 +63,22 @@ class Conversation:
         self.answers: list[Answer] = []
         self.last: Asked | None = None
         self._turns: list[Turn] = []
+        self._rewrites = engine.rewrites
 
     def understand(self, question: str) -> Understood:
-        """Return what a question means after the turns before it."""
-        return understand(question, self._turns)
+        """Return what a question means after the turns before it: by a model's rewriting, or else by rules."""
+        understood = understand(question, self._turns)
+        if understood.question == question:
+            return understood
+        if not self._rewrites:
+            logger.info("made whole by rules")
+            return understood
+        rewritten = self.engine.rewrite(question, self._turns)
+        if rewritten.question is None:
+            logger.info("made whole by rules, for what the model wrote is not taken: %s", rewritten.refused)
+            return understood
+        logger.info("made whole by the model")
+        return with_rewritten(understood, rewritten.question, self._turns)
 
     def pointing_nowhere(self, question: str) -> str | None:
         """Return the pronoun of a first question that stands for nobody, if it names anything besides to look for."""

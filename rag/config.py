@@ -153,6 +153,15 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Chat:
+    """How a conversation goes on."""
+
+    rewriter: Literal["auto", "rules", "writer"] = setting(
+        "auto", about="who makes follow-ups whole; auto: the model that writes, if it is not small, else rules"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
     """A setting as it is in force: `text` is how its value is typed after `--set KEY=`."""
 
@@ -189,6 +198,7 @@ class Config:
     answer: Answering = field(default_factory=Answering)
     writer: Writer = field(default_factory=Writer)
     endpoint: Endpoint = field(default_factory=Endpoint)
+    chat: Chat = field(default_factory=Chat)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     folders: Mapping[str, Path] = field(default_factory=dict, compare=False, repr=False)
     folder: Path = field(default=Path(), compare=False, repr=False)

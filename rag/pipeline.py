@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rag.answering import Checker, Judge, Verdict
+    from rag.answering.conversation import Turn
+    from rag.answering.rewriting import Rewritten
     from rag.answering.writing import TextWriter
     from rag.answering.written import Draft, Passed
     from rag.config import Config
@@ -50,7 +52,7 @@ Tell = Callable[["Passed"], object]
 
 # These change no answer beside what the index's content hash tells.
 _WITHOUT_EFFECT = frozenset(
-    {"articles", "index", "threads", "building.memory_mb", "endpoint.timeout_s", "endpoint.retries"}
+    {"articles", "index", "threads", "building.memory_mb", "endpoint.timeout_s", "endpoint.retries", "chat.rewriter"}
 )
 # Keys, or beginnings of them, that decide what an index holds.
 _BUILT_WITH = ("encoder.", "passages.", "retrieval.k1", "retrieval.b")
@@ -629,6 +631,38 @@ class Engine:
             said = {claim.text for claim in answer.claims}
             answer = replace(answer, unsupported=tuple(one for one in written.unsupported if one.text not in said))
         return replace(begun.asked, answer=answer)
+
+    @cached_property
+    def rewrites(self) -> bool:
+        """Tell whether a model makes follow-ups whole, as the settings say.
+
+        Raises:
+            ConfigError: they ask for one, and there is none that writes.
+        """
+        wanted = self.config.chat.rewriter
+        if wanted == "rules":
+            return False
+        if self.writer is None:
+            if wanted == "writer":
+                raise ConfigError(
+                    "chat.rewriter is writer, and no model writes",
+                    hint="let one: --set answerer=writer, or follow rules: --set chat.rewriter=rules",
+                )
+            return False
+        from rag.answering.brief import suits
+
+        return wanted == "writer" or not suits(self.writer)
+
+    def rewrite(self, question: str, turns: Sequence[Turn]) -> Rewritten:
+        """Return what the model that writes makes of a question after the turns before it."""
+        from rag.answering.rewriting import MAX_TOKENS, Rewritten, rewrite
+
+        writer = self.writer
+        if writer is None:
+            return Rewritten(None, "no model writes")
+        return rewrite(
+            question, turns, writer=writer, write=lambda messages: writer.write(messages, max_tokens=MAX_TOKENS)
+        )
 
     def _relevance(self, question: str, draft: Draft) -> Callable[[str], bool]:
         from rag.answering.relevance import Relevance

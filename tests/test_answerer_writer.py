@@ -1,7 +1,9 @@
 """Answers that a model in this process writes, from the command line; the model is a fake that says what it is told."""
 
 import importlib.util
+import io
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -25,6 +27,8 @@ pytestmark = pytest.mark.skipif(
 
 
 class FakeWriter:
+    """Writes what it is to say; a rewriting where it is given one."""
+
     name, model, revision, context_tokens = "writer", "fake", "1", 2048
 
     def __init__(self, says, parameters=10**8):
@@ -186,3 +190,88 @@ def test_a_model_that_was_trained_without_worked_examples_is_asked_without_them(
     assert [message.role for message in tuned.asked[0]] == ["system", "user"]
     assert tuned.asked[0][-1] == plain.asked[0][-1]
     assert len(plain.asked[0]) == 6
+
+
+# Follow-ups made whole by the model
+
+
+class RewritingWriter(FakeWriter):
+    """Writes one text where it is to rewrite, and another where it is to answer."""
+
+    def __init__(self, rewriting, parameters=10**10):
+        super().__init__(TRUE, parameters)
+        self.rewriting = rewriting
+        self.longest = []
+
+    def write(self, messages, *, max_tokens):
+        if "Last question:" in messages[-1].content:
+            self.asked.append(messages)
+            self.longest.append(max_tokens)
+            yield from self.rewriting
+        else:
+            yield self.says
+
+
+WHOLE = "When did Japan lodge a complaint?"
+
+
+@pytest.fixture
+def talk(ask, monkeypatch, capsys):  # noqa: ARG001  # it makes the place
+    """Ask two questions in a conversation; return the exit code, the second one's record, and what was told."""
+
+    def run(writer, *flags, second="When did it lodge a complaint?"):
+        monkeypatch.setattr("rag.models.writer.load_writer", lambda *_, **__: writer)
+        typed = io.TextIOWrapper(io.BytesIO(f"{QUESTION}\n{second}\n".encode()), encoding="utf-8")
+        monkeypatch.setattr("sys.stdin", typed)
+        code = main(["chat", "--json", *flags])
+        out, err = capsys.readouterr()
+        lines = out.splitlines()
+        return code, json.loads(lines[1]) if len(lines) > 1 else None, err
+
+    yield run
+    logging.getLogger("rag").setLevel(logging.WARNING)
+
+
+def test_a_follow_up_is_made_whole_by_the_model_and_shown(talk):
+    writer = RewritingWriter(WHOLE)
+    code, record, err = talk(writer, "-v")
+    assert (code, record["understood"], record["question"]) == (0, WHOLE, "When did it lodge a complaint?")
+    assert f"understood as: {WHOLE}" in err
+    assert "made whole by the model" in err
+    assert TRUE in writer.asked[0][-1].content
+    assert writer.longest == [60]
+
+
+@pytest.mark.parametrize(
+    ("writer", "flags"),
+    [
+        (RewritingWriter("When did Norway lodge a complaint?"), []),
+        (RewritingWriter(WHOLE, parameters=10**8), []),
+        (RewritingWriter(WHOLE), ["--set", "chat.rewriter=rules"]),
+    ],
+)
+def test_rules_make_it_whole_where_the_model_brings_something_in_is_small_or_is_not_to(talk, writer, flags):
+    _, record, err = talk(writer, "-v", *flags)
+    assert record["understood"] == f"When did it lodge a complaint? ({QUESTION})"
+    assert "made whole by rules" in err
+    assert ("“Norway” stands nowhere in the conversation" in err) is ("Norway" in writer.rewriting)
+    assert len(writer.asked) == ("Norway" in writer.rewriting)
+
+
+def test_a_small_model_rewrites_where_the_settings_say_so(talk):
+    _, record, _ = talk(RewritingWriter(WHOLE, parameters=10**8), "--set", "chat.rewriter=writer")
+    assert record["understood"] == WHOLE
+
+
+def test_a_question_that_stands_alone_is_not_rewritten(talk):
+    writer = RewritingWriter(WHOLE)
+    _, record, _ = talk(writer, second="When did Japan lodge a complaint in Tokyo about the ban?")
+    assert "understood" not in record
+    assert writer.asked == []
+
+
+def test_a_rewriter_without_a_model_that_writes_is_a_mistake(talk):
+    code, _, err = talk(RewritingWriter(WHOLE), "--set", "chat.rewriter=writer", "--set", "answerer=quotes")
+    assert code == 1
+    assert "chat.rewriter is writer, and no model writes" in err
+    assert "--set answerer=writer" in err

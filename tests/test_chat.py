@@ -298,6 +298,8 @@ def test_a_turn_that_fails_is_told_and_counted(engine, monkeypatch):
 class Doubtful:
     """An engine that is surer of some wordings than of others."""
 
+    rewrites = False
+
     def __init__(self, engine, confidence):
         self.engine, self.confidence, self.asked, self.finished = engine, confidence, [], []
 
