@@ -20,6 +20,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
+from typer.core import TyperGroup
 
 from rag.errors import ConfigError, QuestionError, RagError
 
@@ -157,11 +158,20 @@ def rag(*, version: VersionFlag = False) -> None:
     """Ask your own articles; every answer is made of their own sentences, with citations."""
 
 
+class _ListedByItself(TyperGroup):
+    """Verbs of which `list` is meant where none is named."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - its class is none of typer's public
+        """Put `list` before flags alone, but for those that ask for help."""
+        named = args and (not args[0].startswith("-") or args[0] in {"-h", "--help"})
+        return super().parse_args(ctx, args if named else ["list", *args])
+
+
 models_app = typer.Typer(
-    help="List, add, check and remove models that write.",
+    cls=_ListedByItself,
+    help="List the models that write; add, check and remove them.",
     epilog="Example: rag models add smollm2-135m",
     rich_markup_mode=None,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 app.add_typer(models_app, name="models")
@@ -519,7 +529,7 @@ AddedName = Annotated[str, typer.Argument(metavar="NAME", help="The name that it
 
 @verb(example="rag models list --json", of=models_app)
 def models_list(options: Options) -> None:
-    """List the models that were added, and those that can be added by name."""
+    """List the models that were added, and those that can be."""
     from rag import formats, pipeline
 
     _write(options, formats.models(pipeline.models(), style=_style(options)))
@@ -548,7 +558,7 @@ def models_add(
 
 @verb(example="rag models remove smollm2-135m", of=models_app)
 def models_remove(options: Options, name: AddedName) -> None:
-    """Forget a model; its files are deleted only if they lie in the cache."""
+    """Forget a model; only files in the cache are deleted."""
     from rag import formats, pipeline
 
     _write(options, formats.added_model(pipeline.remove_model(name), done="removed", style=_style(options)))

@@ -300,7 +300,14 @@ def test_the_verbs_list_verify_and_remove(folder, capsys):
     assert main(["models", "add", str(folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["done"] == "added"
     assert main(["models", "list", "--json"]) == 0
-    assert [model["name"] for model in json.loads(capsys.readouterr().out)["added"]] == ["tiny"]
+    listed = capsys.readouterr().out
+    assert [model["name"] for model in json.loads(listed)["added"]] == ["tiny"]
+    assert main(["models", "--json"]) == 0
+    assert capsys.readouterr().out == listed
+    assert main(["models"]) == 0
+    assert "tiny" in capsys.readouterr().out
+    assert main(["models", "--help"]) == 0
+    assert "Commands:" in capsys.readouterr().out
     assert main(["models", "path", "tiny"]) == 0
     assert capsys.readouterr().out.strip() == str(folder)
     assert main(["models", "verify", "tiny"]) == 0
