@@ -92,7 +92,7 @@ def write(file: Path, folder: Path, *, memory_mb: int) -> dict:
     started, worked = time.perf_counter(), time.process_time()
     # Half of the setting, as in a build.
     search = write_vectors(
-        FileRows(file), folder=folder, memory_bytes=memory_mb * 2**19, lists_from=1, progress=lambda _: None
+        FileRows(file), folder=folder, memory_bytes=memory_mb * 2**19, lists_from=1, progress=lambda *_: None
     )
     seconds, worked = time.perf_counter() - started, time.process_time() - worked
     over.set()

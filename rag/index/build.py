@@ -19,6 +19,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -383,20 +384,26 @@ def _write(
         vectors = _Vectors(previous, journal, manifest.encoder.dim)
         with StoreWriter(folder / STORE, cache_bytes=share) as writer:
             _write_articles(writer, staging, previous, vectors, total=manifest.articles, progress=progress)
-            copies = _find_copies(writer, folder / "signatures")
+            copies = _find_copies(writer, folder / "signatures", progress=progress)
             writer.finish(files=staging.files(), copies={copy.article: copy.of for copy in copies})
             search = write_vectors(
                 vectors,
                 folder=folder / VECTORS,
                 memory_bytes=limits.memory_bytes // 2,
                 lists_from=limits.lists_from,
-                progress=lambda done: progress("vectors", done, vectors.size),
+                progress=progress,
             )
             words = _told(writer.words(), "words", vectors.size, progress)
             write_matrix(
-                words, k1=settings.k1, b=settings.b, folder=folder / LEXICAL, memory_bytes=limits.memory_bytes // _WORDS
+                words,
+                k1=settings.k1,
+                b=settings.b,
+                folder=folder / LEXICAL,
+                memory_bytes=limits.memory_bytes // _WORDS,
+                progress=partial(progress, "scoring"),
             )
-        seal(folder, replace(manifest, passages=vectors.size, search=asdict(search)))
+        manifest = replace(manifest, passages=vectors.size, search=asdict(search))
+        seal(folder, manifest, progress=partial(progress, "sealing"))
         switch(index, folder)
     except BaseException:
         # Once it is sealed it may already be the current one, whatever came between.
@@ -438,7 +445,7 @@ def _source(digest: str, staging: Staging, previous: Index | None) -> int:
     return -1 - record if record is not None else int(row or 0)
 
 
-def _find_copies(writer: StoreWriter, file: Path) -> list[Copy]:
+def _find_copies(writer: StoreWriter, file: Path, *, progress: Progress) -> list[Copy]:
     ids: list[str] = []
     with ArrayWriter(file, shape=(writer.articles, PERMUTATIONS), dtype=np.uint32) as signatures:
         for name, signature in writer.compared():
@@ -446,7 +453,9 @@ def _find_copies(writer: StoreWriter, file: Path) -> list[Copy]:
             signatures.write(np.frombuffer(signature, "<u4")[None, :])
     try:
         found = open_array(file, np.uint32, dimensions=2)
-        return find_copies(ids, found, text=lambda name: own_text(writer.article(name)))
+        return find_copies(
+            ids, found, text=lambda name: own_text(writer.article(name)), progress=partial(progress, "comparing")
+        )
     finally:
         file.unlink()
 

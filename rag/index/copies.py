@@ -69,18 +69,24 @@ def sign(article: Article) -> bytes:
     return np.asarray(signature.digest(), "<u4").tobytes()
 
 
-def find_copies(ids: Sequence[str], signatures: NDArray[np.uint32], *, text: Callable[[str], str]) -> list[Copy]:
+def find_copies(
+    ids: Sequence[str],
+    signatures: NDArray[np.uint32],
+    *,
+    text: Callable[[str], str],
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> list[Copy]:
     """Return the articles that are copies, by id; each names the first of its group.
 
-    `ids` are in the order that decides who comes first, `signatures` (n, 128) are theirs; `text` returns an article's
-    own text by its id. Two articles are copies when the Jaccard similarity of their shingles is at least 0.7, and half
-    the numbers of the one with fewer are in the other too: a monthly report with new figures is no copy of the last
-    one.
+    `ids` are in the order that decides who comes first, `signatures` (n, 128) are theirs; `text` returns an
+    article's own text by its id; `progress` is told how many bands of how many are done. Two articles are copies
+    when the Jaccard similarity of their shingles is at least 0.7, and half the numbers of the one with fewer are in
+    the other too: a monthly report with new figures is no copy of the last one.
     """
     groups = list(range(len(ids)))
     features = lru_cache(maxsize=_REMEMBERED_SHINGLES)(lambda place: _features(text(ids[place])))
     different: set[tuple[int, int]] = set()
-    for pair in _alike(signatures):
+    for pair in _alike(signatures, progress):
         first, second = sorted(_root(groups, place) for place in pair)
         if first == second or pair in different:
             continue
@@ -96,16 +102,19 @@ def find_copies(ids: Sequence[str], signatures: NDArray[np.uint32], *, text: Cal
     return sorted(copies, key=lambda copy: copy.article)
 
 
-def _alike(signatures: NDArray[np.uint32]) -> Iterator[tuple[int, int]]:
+def _alike(signatures: NDArray[np.uint32], progress: Callable[[int, int], None]) -> Iterator[tuple[int, int]]:
     """Yield the places of pairs that share a band of their signatures, each next to its neighbour in that band.
 
     One band is sorted at a time, so no more than that is held.
     """
+    bands = signatures.shape[1] // _BAND_NUMBERS
+    progress(0, bands)
     for start in range(0, signatures.shape[1], _BAND_NUMBERS):
         band = np.array(signatures[:, start : start + _BAND_NUMBERS])
         order = np.lexsort(band.T)
         same = (band[order[1:]] == band[order[:-1]]).all(axis=1)
         yield from zip(order[:-1][same].tolist(), order[1:][same].tolist(), strict=True)
+        progress(start // _BAND_NUMBERS + 1, bands)
 
 
 def _features(text: str) -> tuple[frozenset[tuple[str, ...]], set[str]]:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,10 @@ _NEAREST = 10
 _RECALL = 0.98
 _SHARES = (1 / 8, 1 / 6, 1 / 4)  # of all rows, are tried, from the smallest
 _MOST_ROWS_AT_ONCE = 16_384
+
+
+# A stage ("sorting", "vectors", "measuring"), how much of it is done, and how much there is.
+Progress: TypeAlias = Callable[[str, int, int], None]
 
 
 class Rows(Protocol):
@@ -74,13 +78,10 @@ class Search:
     lists_ms: float | None = None
 
 
-def write_vectors(
-    rows: Rows, *, folder: Path, memory_bytes: int, lists_from: int, progress: Callable[[int], None]
-) -> Search:
+def write_vectors(rows: Rows, *, folder: Path, memory_bytes: int, lists_from: int, progress: Progress) -> Search:
     """Write the vectors into a new folder, and return how they are to be searched.
 
-    `memory_bytes` bounds what is held at once, but for sixteen bytes a row. `progress` is told how many rows are
-    written.
+    `memory_bytes` bounds what is held at once, but for sixteen bytes a row.
 
     Raises:
         ValueError: a row is not of unit length.
@@ -91,9 +92,9 @@ def write_vectors(
     if rows.size < max(lists_from, _NEAREST + 2):
         _write(rows, np.arange(rows.size), folder, at_once=at_once, progress=progress)
         return Search("flat", rows.size)
-    centres, directions = _learn(rows, memory_bytes=memory_bytes)
+    centres, directions = _learn(rows, memory_bytes=memory_bytes, progress=progress)
     questions = np.linspace(0, rows.size - 1, min(_QUESTIONS, rows.size)).astype(np.int64)
-    numbers, exact, flat_ms = _assign(rows, centres, questions, at_once=at_once)
+    numbers, exact, flat_ms = _assign(rows, centres, questions, at_once=at_once, progress=progress)
     order = np.argsort(numbers, kind="stable").astype(np.int32)
     bounds = np.concatenate([[0], np.cumsum(np.bincount(numbers, minlength=len(centres)))]).astype(np.int64)
     _write(rows, order, folder, at_once=at_once, progress=progress, directions=directions)
@@ -104,7 +105,7 @@ def write_vectors(
         compared = math.ceil(share * rows.size)
         lists = replace(lists, compared=compared)
         save_lists(folder, lists)
-        recall, lists_ms = _measure(rows, folder, questions, exact)
+        recall, lists_ms = _measure(rows, folder, questions, exact, progress)
         if recall >= _RECALL:
             if lists_ms < flat_ms:
                 return Search("lists", compared, round(recall, 4), round(flat_ms, 2), round(lists_ms, 2))
@@ -119,7 +120,7 @@ def _write(
     folder: Path,
     *,
     at_once: int,
-    progress: Callable[[int], None],
+    progress: Progress,
     directions: NDArray[np.float32] | None = None,
 ) -> None:
     with contextlib.ExitStack() as files:
@@ -135,10 +136,10 @@ def _write(
             writer.write(piece)
             if heads is not None and directions is not None:
                 heads.write(piece @ directions)
-            progress(end)
+            progress("vectors", end, rows.size)
 
 
-def _learn(rows: Rows, *, memory_bytes: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _learn(rows: Rows, *, memory_bytes: int, progress: Progress) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the lists' centres, and the directions along which the rows differ most, from a sample of them."""
     import faiss
 
@@ -147,10 +148,15 @@ def _learn(rows: Rows, *, memory_bytes: int) -> tuple[NDArray[np.float32], NDArr
     learnt_from = min(rows.size, fitting, _ROWS_PER_CENTRE * count)
     sample = np.ascontiguousarray(rows.take(np.linspace(0, rows.size - 1, learnt_from).astype(np.int64)))
     means = faiss.Kmeans(
-        rows.dim, count, niter=_ROUNDS, seed=_SEED, spherical=True, min_points_per_centroid=1,
+        rows.dim, count, niter=1, seed=_SEED, spherical=True, min_points_per_centroid=1,
         max_points_per_centroid=max(_ROWS_PER_CENTRE, math.ceil(learnt_from / count)),
     )  # fmt: skip
-    means.train(sample)
+    centres = None
+    progress("sorting", 0, _ROUNDS)
+    for done in range(1, _ROUNDS + 1):  # to the bit what as many rounds in one call give
+        means.train(sample, init_centroids=centres)
+        centres = means.centroids
+        progress("sorting", done, _ROUNDS)
     # Not centred: what is wanted is the inner product itself, kept as well as few numbers can.
     _, directions = np.linalg.eigh(sample.T @ sample)
     kept = max(min(rows.dim, _LEAST_HEAD), rows.dim // _HEAD_PART)
@@ -158,7 +164,7 @@ def _learn(rows: Rows, *, memory_bytes: int) -> tuple[NDArray[np.float32], NDArr
 
 
 def _assign(
-    rows: Rows, centres: NDArray[np.float32], questions: NDArray[np.int64], *, at_once: int
+    rows: Rows, centres: NDArray[np.float32], questions: NDArray[np.int64], *, at_once: int, progress: Progress
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], float]:
     """Return each row's list, the rows nearest to each question, and the processor's ms for comparing all rows."""
     import faiss
@@ -183,10 +189,13 @@ def _assign(
         best = np.argpartition(-best_scores, min(_NEAREST, best_scores.shape[1] - 1), axis=1)[:, : _NEAREST + 1]
         best_rows = np.take_along_axis(best_rows, best, axis=1)
         best_scores = np.take_along_axis(best_scores, best, axis=1)
+        progress("listing", end, rows.size)
     return numbers, best_rows, flat_s * 1000
 
 
-def _measure(rows: Rows, folder: Path, questions: NDArray[np.int64], exact: NDArray[np.int64]) -> tuple[float, float]:
+def _measure(
+    rows: Rows, folder: Path, questions: NDArray[np.int64], exact: NDArray[np.int64], progress: Progress
+) -> tuple[float, float]:
     """Return the recall at 10 and the milliseconds of the processor that a search takes."""
     found, times = [], []
     for start, end in _stretches(len(questions), _QUESTIONS_AT_ONCE):
@@ -200,6 +209,7 @@ def _measure(rows: Rows, folder: Path, questions: NDArray[np.int64], exact: NDAr
             times.append((time.thread_time() - started) * 1000)
             wanted = [row for row in expected if row != number][:_NEAREST]
             found.append(len(np.intersect1d(nearest, wanted)) / len(wanted))
+            progress("measuring", len(found), len(questions))
     return float(np.mean(found)), float(np.median(times))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,13 +68,20 @@ class Manifest:
         ]
 
 
-def seal(folder: Path, manifest: Manifest) -> Manifest:
-    """Write the manifest into a finished generation, with the checksum and size of every file in it."""
-    files: dict[str, dict[str, str | int]] = {
-        str(file.relative_to(folder).as_posix()): {"sha256": checksum(file), "bytes": file.stat().st_size}
-        for file in sorted(folder.rglob("*"))
-        if file.is_file() and file.name != FILE
-    }
+def seal(
+    folder: Path, manifest: Manifest, *, progress: Callable[[int, int], None] = lambda _done, _total: None
+) -> Manifest:
+    """Write the manifest into a finished generation, with the checksum and size of every file in it.
+
+    `progress` is told how many files of how many are read.
+    """
+    found = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != FILE]
+    files: dict[str, dict[str, str | int]] = {}
+    progress(0, len(found))
+    for done, file in enumerate(found, start=1):
+        name = str(file.relative_to(folder).as_posix())
+        files[name] = {"sha256": checksum(file), "bytes": file.stat().st_size}
+        progress(done, len(found))
     sealed = dataclasses.replace(manifest, files=files)
     text = json.dumps(dataclasses.asdict(sealed), ensure_ascii=False, indent=2, sort_keys=True)
     staged = folder / f"{FILE}.partial"

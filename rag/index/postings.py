@@ -21,7 +21,7 @@ import shutil
 import tempfile
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -38,10 +38,19 @@ _WORD_BYTES = 200
 _POSTING_BYTES = 88
 
 
-def write_matrix(texts: Iterable[Sequence[str]], *, k1: float, b: float, folder: Path, memory_bytes: int) -> None:
+def write_matrix(
+    texts: Iterable[Sequence[str]],
+    *,
+    k1: float,
+    b: float,
+    folder: Path,
+    memory_bytes: int,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> None:
     """Write the matrix of scores for one list of words per passage, in row order, by Lucene's formula.
 
     `memory_bytes` bounds what is held at once, but for some bytes per passage, per word, and per word of a run.
+    `progress` is told, once all is counted, how many columns of how many are written.
 
     Raises:
         OSError: the folder cannot be written, as when the disk is full.
@@ -55,7 +64,7 @@ def write_matrix(texts: Iterable[Sequence[str]], *, k1: float, b: float, folder:
         starts = np.concatenate([[0], np.cumsum(frequencies)]).astype(np.int64)
         save_array(folder / "starts.npy", starts)
         columns = _Columns(runs, starts, lengths, k1=k1, b=b)
-        columns.write(folder, most_postings=max(1, memory_bytes // _POSTING_BYTES))
+        columns.write(folder, most_postings=max(1, memory_bytes // _POSTING_BYTES), progress=progress)
         (folder / "lexical.json").write_text(json.dumps({"size": len(lengths)}))
     finally:
         shutil.rmtree(runs_folder, ignore_errors=True)
@@ -168,7 +177,7 @@ class _Columns:
         rarity = (math.log(1 + (size - count + 0.5) / (count + 0.5)) for count in counts)
         self._rarity = np.fromiter(rarity, np.float32, len(counts))  # bm25s rounds it here, too
 
-    def write(self, folder: Path, *, most_postings: int) -> None:
+    def write(self, folder: Path, *, most_postings: int, progress: Callable[[int, int], None]) -> None:
         """Write passages and scores."""
         postings = int(self._starts[-1])
         with (
@@ -186,6 +195,7 @@ class _Columns:
                     rows_writer.write(rows)
                     values_writer.write(values)
                 first = end
+                progress(end, len(self._rarity))
 
     def _columns(self, runs: Sequence[_Run], first: int, end: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         words, rows, counts = (

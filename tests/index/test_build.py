@@ -46,6 +46,18 @@ def test_an_index_mirrors_the_articles(articles, index, word_encoder):
     assert opened.vectors.size == opened.manifest.passages == report.passages
 
 
+def test_every_step_of_a_build_is_told_to_its_end(articles, index, word_encoder):
+    for number in range(12):
+        (articles / f"{number}.md").write_text(f"# Report {number}\n\nThe mill number {number} was closed.\n")
+    told = {}
+    build(articles, index, word_encoder, lists_from=1, progress=lambda stage, *counts: told.update({stage: counts}))
+    assert list(told) == [
+        *("reading", "encoding", "writing", "comparing"),
+        *("sorting", "listing", "vectors", "measuring", "words", "scoring", "sealing"),
+    ]
+    assert all(done == total for done, total in told.values())
+
+
 def test_row_i_is_the_same_passage_in_all_three_stores(articles, index, word_encoder):
     build(articles, index, word_encoder)
     opened = open_index(index)

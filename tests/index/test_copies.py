@@ -70,3 +70,11 @@ def test_furniture_makes_no_difference():
 def test_the_shortest_texts_have_a_signature(text):
     assert len(sign(Article("a", "a", text, "a"))) == 4 * 128
     assert shingles(text)
+
+
+def test_looking_for_copies_tells_how_far_it_is():
+    articles = [Article(name, name, AGENCY, name) for name in "ab"]
+    signatures = np.array([np.frombuffer(sign(article), "<u4") for article in articles])
+    told = []
+    find_copies(["a", "b"], signatures, text=lambda _: AGENCY, progress=lambda *step: told.append(step))
+    assert told == [(band, 32) for band in range(33)]

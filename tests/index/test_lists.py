@@ -28,10 +28,8 @@ def clustered(count, *, seed=0, around=40):
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def write(rows, folder, *, memory_bytes=2**20, lists_from=100):
-    return lists.write_vectors(
-        rows, folder=folder, memory_bytes=memory_bytes, lists_from=lists_from, progress=lambda _: None
-    )
+def write(rows, folder, *, memory_bytes=2**20, lists_from=100, progress=lambda *_: None):
+    return lists.write_vectors(rows, folder=folder, memory_bytes=memory_bytes, lists_from=lists_from, progress=progress)
 
 
 @pytest.fixture(autouse=True)
@@ -165,3 +163,26 @@ def test_lists_that_lack_a_file_are_refused(tmp_path, name):
     (tmp_path / f"{name}.npy").unlink()
     with pytest.raises(vectors.IndexBroken, match="cannot be read"):
         VectorIndex.load(tmp_path)
+
+
+def test_every_step_that_sorts_vectors_into_lists_tells_how_far_it_is(tmp_path):
+    told = []
+    write(Rows(ROWS), tmp_path, progress=lambda *step: told.append(step))
+    assert list(dict.fromkeys(stage for stage, _, _ in told)) == ["sorting", "listing", "vectors", "measuring"]
+    for stage in ("sorting", "listing", "vectors", "measuring"):
+        steps = [(done, total) for name, done, total in told if name == stage]
+        assert steps == sorted(steps)
+        assert steps[-1][0] == steps[-1][1]
+
+
+def test_centres_found_round_by_round_are_those_of_one_call():
+    import faiss
+
+    found, _ = lists._learn(Rows(ROWS), memory_bytes=2**20, progress=lambda *_: None)
+    whole = faiss.Kmeans(
+        DIM, len(found), niter=lists._ROUNDS, seed=lists._SEED, spherical=True, min_points_per_centroid=1,
+        max_points_per_centroid=len(ROWS),
+    )  # fmt: skip
+    learnt_from = min(len(ROWS), max(len(found), 2**20 // (12 * DIM)), lists._ROWS_PER_CENTRE * len(found))
+    whole.train(ROWS[np.linspace(0, len(ROWS) - 1, learnt_from).astype(np.int64)])
+    np.testing.assert_array_equal(found, whole.centroids)
