@@ -488,6 +488,16 @@ def test_settings_that_an_index_was_not_built_with_are_named_with_the_command_th
     assert "--set passages.max_tokens=64 --set retrieval.k1=1.2\n" in told
 
 
+@pytest.mark.usefixtures("built")
+@pytest.mark.parametrize("arguments", [["ask", QUESTION], ["search", QUESTION], ["index"], ["index", "--dry-run"]])
+def test_an_index_whose_words_were_cut_otherwise_is_refused(rag, monkeypatch, arguments):
+    monkeypatch.setattr("rag.index.lexical.ANALYZER", "words 0")
+    code, out, told = rag(*arguments)
+    assert (code, out) == (1, "")
+    assert "another version of rag" in told
+    assert told_command(told) == ["index", "--rebuild"]
+
+
 def told_command(told):
     """Return the words behind `rag` of the command that a hint ends with."""
     return shlex.split(told.rpartition("with: rag ")[2].partition("\n")[0])

@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rag.errors import IndexBroken, IndexMissing, RagError
+from rag.index import lexical
 from rag.index.lexical import LexicalIndex
 from rag.index.manifest import FILE, Manifest, read_manifest
 from rag.index.store import Store
@@ -74,7 +75,7 @@ def open_index(index: Path) -> Index:
 
     Raises:
         IndexMissing: there is none yet.
-        IndexBroken: it fails its own manifest.
+        IndexBroken: it fails its own manifest, or its words were cut otherwise.
     """
     folder = current_folder(index)
     try:
@@ -90,6 +91,8 @@ def _open(folder: Path) -> Index:
     manifest = read_manifest(folder)
     if manifest.metric != METRIC:
         raise IndexBroken(f"{folder} measures by {manifest.metric}")
+    if manifest.lexical_settings["analyzer"] != lexical.ANALYZER:
+        raise IndexBroken(f"{folder} was built by another version of rag, to which other words are the same")
     vectors = VectorIndex.load(folder / VECTORS)
     if (vectors.size, vectors.dim) != (manifest.passages, manifest.encoder.dim):
         raise IndexBroken(

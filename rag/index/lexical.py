@@ -28,7 +28,7 @@ from rag.index.arrays import open_array
 if TYPE_CHECKING:
     from opencc import OpenCC
 
-ANALYZER = "unicode words, english stems, unspaced scripts as characters and pairs, han variants as one, 2"
+ANALYZER = "words 2: unicode, english stems, unspaced scripts as characters and pairs, han variants as one"
 
 _USUAL_MEMORY_BYTES = 128 * 2**20
 _COMMON = 1 / 16  # a word in such a share of the passages is common
