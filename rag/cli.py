@@ -589,6 +589,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         app(args=None if arguments is None else list(arguments), prog_name="rag")
     except SystemExit as stop:
         return _code_of(stop)
+    except KeyboardInterrupt:  # while the commands are put together
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
         pass  # the reader of our output is gone (`rag show … | head`): nothing is left to say
     except RagError as error:

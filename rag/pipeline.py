@@ -56,6 +56,7 @@ _WITHOUT_EFFECT = frozenset(
 )
 # Keys, or beginnings of them, that decide what an index holds.
 _BUILT_WITH = ("encoder.", "passages.", "retrieval.k1", "retrieval.b")
+_MOST_CHARACTERS = 200_000  # of a question: a book's chapter, read in seconds
 _REMEMBERED_VECTORS = 65_536  # at 384 dimensions, 100 MB
 
 
@@ -957,6 +958,11 @@ def _building(config: Config) -> _Building:
 def _worded(question: str) -> str:
     if not question.strip():
         raise QuestionError("the question is empty", hint='ask one: rag ask "Why did China ban Japanese seafood?"')
+    if len(question) > _MOST_CHARACTERS:
+        raise QuestionError(
+            f"the question has {len(question):,} characters, more than {_MOST_CHARACTERS:,}",
+            hint="ask about less; many questions are answered with: rag batch QUESTIONS",
+        )
     return question
 
 

@@ -449,6 +449,23 @@ def test_an_output_file_that_cannot_be_written_is_told_before_the_work(place, ra
         assert f"{target} cannot be written: {why}" in err
 
 
+def test_a_question_of_any_length_is_answered_in_time_or_refused(built, rag):
+    many = QUESTION + " Who met in Beijing?" * 5000
+    code, out, _ = rag("ask", many, "--json")
+    assert (code, json.loads(out)["question"]) == (0, many)
+    code, out, err = rag("ask", many * 2)
+    assert (code, out) == (1, "")
+    assert "the question has 200,052 characters, more than 200,000" in err
+    (built / "q.txt").write_text(f"{many * 2}\n{QUESTION}\n")
+    code, out, _ = rag("batch", "q.txt")
+    assert (code, ["error" in json.loads(line) for line in out.splitlines()]) == (4, [True, False])
+
+
+def test_an_interruption_before_the_command_line_is_read_exits_130(rag, monkeypatch):
+    monkeypatch.setattr(cli, "app", interrupt)
+    assert rag("status")[0] == 130
+
+
 def test_an_interruption_while_options_are_read_exits_130(rag, monkeypatch):
     monkeypatch.setattr(cli, "Options", interrupt)
     assert rag("status")[0] == 130
