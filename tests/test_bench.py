@@ -151,3 +151,11 @@ def test_the_plot_draws_the_curve_beside_the_bars(bench, tmp_path):
     bench.plot([warm("rag", 5.0), budget_record(300, 0.5), budget_record(1000, 0.75)], tmp_path / "speed.svg")
     bench.plot([budget_record(300, 0.5)], tmp_path / "curve.svg")
     assert (tmp_path / "speed.svg").stat().st_size > (tmp_path / "curve.svg").stat().st_size > 0
+
+
+def test_the_plot_compares_at_the_largest_size_at_which_most_systems_were_measured(bench):
+    alone = warm("rag", 5.0) | {"passages": 100_000}
+    compared = [warm(name, 5.0) | {"passages": size} for name in ("rag", "txtai") for size in (1000, 20_000)]
+    assert bench._most_compared([alone, *compared], "warm") == 20_000
+    assert bench._most_compared([alone], "warm") == 100_000
+    assert bench._most_compared([], "warm") is None
