@@ -420,7 +420,10 @@ def main() -> None:
                 else:
                     done = measure_search(size, work=options.work, questions=questions, rounds=options.questions)
                 file.write_text(json.dumps(done))
-                print(f"{part} {size}", file=sys.stderr, flush=True)
+                own = (
+                    f": {done['built']['own_mb'] - done['built']['before_mb']} MB of its own" if part == "build" else ""
+                )
+                print(f"{part} {size}{own}", file=sys.stderr, flush=True)
             if options.only is None:
                 result.update(json.loads(file.read_text()))
     if options.only is not None:

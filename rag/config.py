@@ -62,7 +62,13 @@ class Passages:
 class Building:
     """How the index is built."""
 
-    memory_mb: int = setting(512, low=16, high=1_048_576, about="what a build holds at most, beside the encoder")
+    # Lower ones cannot be relied on: libraries and Python take some 50 of it, whatever is built.
+    memory_mb: int = setting(
+        512,
+        low=96,
+        high=1_048_576,
+        about="what a build holds at most, beside the encoder; libraries take some 50 of it",
+    )
     lists_from: int = setting(
         50_000,
         low=1000,
