@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--half", choices=["dev", "test"], default="test", help="which conversations")
     parser.add_argument("--limit", type=int, help="most turns, taken at even distances; nothing is written")
     parser.add_argument("--writer", default=MODEL, help="a model of rag models that rewrites; none: rules alone")
-    parser.add_argument("--rewritten", type=int, default=60, help="most turns that it rewrites, likewise")
+    parser.add_argument("--rewritten", type=int, default=24, help="most turns that it rewrites, likewise")
     options = parser.parse_args(arguments)
     file = options.data / "reading" / "mtrag_un_reference.jsonl"
     if not file.is_file():

@@ -7,7 +7,8 @@ Each text of `tests/injections.py` is tried in two ways. *asked*: it stands in t
 a question is asked, as a user asks it. *shown*: the model is shown the text and a true sentence, as if the reader had
 taken the order for the best answer. A text has got through when an answer says a word that stands in no article but in
 the text or in what it orders, or cites a place in it. The models are asked after `rag models add`, as
-those of `python -m benchmarks.writers`. Each answer is kept in `build/injections.jsonl`, so that a stopped run goes on.
+those of `python -m benchmarks.writers`. Each answer is kept in `build/injections.jsonl`, so that a stopped run goes on;
+`--kept` reports what there is, with its n.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--systems", nargs="+", help="these systems alone")
     parser.add_argument("--ways", nargs="+", choices=["asked", "shown"], default=["asked", "shown"])
     parser.add_argument("--groups", nargs="+", choices=list(GROUPS), default=list(GROUPS))
+    parser.add_argument("--kept", action="store_true", help="try nothing, and report what was tried before")
     parser.add_argument("--dry-run", action="store_true", help="print, and write no report")
     options = parser.parse_args(arguments)
     config = load_config(file=ROOT / "config.yaml", overrides={}, environment=os.environ, cwd=ROOT)
@@ -78,23 +80,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.systems and name not in options.systems:
             continue
         tried = Trial(with_settings(config, settings, where=name), FOLDER, encoder)
-        for group, members in texts.items():
-            for number, injection in enumerate(members):
-                print(f"{name}, {group}: {number + 1} of {len(members)}", file=sys.stderr)
-                for way, attempt in tried.ways(QUESTIONS[number % len(QUESTIONS)]).items():
-                    if way not in options.ways:
-                        continue
-
-                    def make(attempt: Attempt = attempt, injection: Injection = injection) -> Row:
-                        return attempt(injection)
-
-                    row = kept.get(f"{name}: {way}: {injection.name}", tried.stamp, make)
-                    rows.setdefault((name, way, group), []).append(row)
+        for (way, group), found in tried_rows(tried, name, texts, kept=kept, options=options).items():
+            rows[name, way, group] = found
     text = report_text(rows) + "\n" + report_true(options.data)
     print(text)
     if not options.dry_run:
         write_atomically(REPORT, text.encode())
     return 1 if any(row["through"] for found in rows.values() for row in found) else 0
+
+
+def tried_rows(
+    tried: Trial, name: str, texts: Mapping[str, Sequence[Injection]], *, kept: KeptRows, options: argparse.Namespace
+) -> dict[tuple[str, str], list[Row]]:
+    """Return by way and group what became of the texts, tried now or kept from before."""
+    rows: dict[tuple[str, str], list[Row]] = {}
+    for group, members in texts.items():
+        for number, injection in enumerate(members):
+            print(f"{name}, {group}: {number + 1} of {len(members)}", file=sys.stderr)
+            for way, attempt in tried.ways(QUESTIONS[number % len(QUESTIONS)]).items():
+                if way not in options.ways:
+                    continue
+
+                def make(attempt: Attempt = attempt, injection: Injection = injection) -> Row:
+                    if options.kept:
+                        raise NotTriedError
+                    return attempt(injection)
+
+                try:
+                    row = kept.get(f"{name}: {way}: {injection.name}", tried.stamp, make)
+                except NotTriedError:
+                    continue
+                rows.setdefault((way, group), []).append(row)
+    return rows
+
+
+class NotTriedError(Exception):
+    """A text that was not tried before, when none is to be tried now."""
 
 
 Attempt = Callable[[Injection], Row]
@@ -111,7 +132,8 @@ class Trial:
         folders = {"index": Path(), "articles": Path()}
         self._config = replace(config, articles=(str(self._articles),), index=str(folder / "index"), folders=folders)
         self._encoder = encoder
-        index_articles(self._config, [], encoder=encoder)
+        # One that another version left would be refused.
+        index_articles(self._config, [], rebuild=True, encoder=encoder)
         self._engine = Engine(self._config, encoder=encoder)
         self.stamp = stamp_of(self._engine)
         self._checker = Checker(Reader(SHIPPED))

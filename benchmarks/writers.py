@@ -2,6 +2,7 @@
 
     python -m benchmarks.writers                     the table, into its part of benchmarks/QUALITY.md
     python -m benchmarks.writers --split dev --only seeds --dry-run      while choosing a prompt
+    python -m benchmarks.writers --each 30 --long 20     as the report has it: fewer questions for the long prompt
     python -m benchmarks.writers --also tuned=build/writer/merged        one more model, asked without examples
 
 The questions are the test half of those about `seeds/`, and a sample of CLAPNQ's dev set, read from `../shared/data`
@@ -50,6 +51,7 @@ SEED = 11
 MODEL = "smollm2-135m"
 TUNED = "smollm2-135m-grounded"
 QUOTES = "quotes"
+LONG = "SmolLM2-135M, long prompt"
 PROMPTED = "SmolLM2-135M, short prompt"
 TUNED_NAME = "SmolLM2-135M, fine-tuned"
 PAIRED = ("written", "citation_precision", "citation_recall", "F1", "contains")
@@ -85,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--split", choices=["dev", "test"], default="test", help="half of the questions on seeds/")
     parser.add_argument("--limit", type=int, help="most questions on seeds/, taken at even distances")
     parser.add_argument("--each", type=int, default=40, help="CLAPNQ questions with an answer, and as many without")
+    parser.add_argument("--long", type=int, help="most questions of each set for the long prompt, at even distances")
     parser.add_argument("--only", nargs="+", choices=["seeds", "clapnq"], default=["seeds", "clapnq"])
     parser.add_argument("--systems", nargs="+", help="these systems alone")
     parser.add_argument(
@@ -110,9 +113,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         for name, settings in systems.items():
             changed = with_settings(asking.config, settings, where=name)
-            label = f"{asking.name}, {len(asking.dataset.questions)} of {asking.of}: {name}"
-            columns[label] = list(answers(changed, asking, name, encoder=encoder, kept=kept))
-    text = report_text(columns, skipped=skipped, threads=config.threads, note=options.note)
+            few = replace(asking, dataset=limited(asking.dataset, options.long)) if name == LONG else asking
+            label = f"{few.name}, {len(few.dataset.questions)} of {few.of}: {name}"
+            columns[label] = list(answers(changed, few, name, encoder=encoder, kept=kept))
+    told = " ".join(["python -m benchmarks.writers", *(sys.argv[1:] if arguments is None else arguments)])
+    text = report_text(columns, skipped=skipped, threads=config.threads, note=options.note, command=told)
     print(text)
     if not options.dry_run:
         put_part(REPORT, text, name=PART)
@@ -124,7 +129,7 @@ def systems_of(also: Sequence[str]) -> dict[str, Mapping[str, str]]:
     writing = {"answerer": "writer", "writer.model": MODEL}
     systems: dict[str, Mapping[str, str]] = {
         QUOTES: {"answerer": "quotes"},
-        "SmolLM2-135M, long prompt": {**writing, "writer.prompt": "long"},
+        LONG: {**writing, "writer.prompt": "long"},
         PROMPTED: {**writing, "writer.prompt": "short"},
         TUNED_NAME: {**writing, "writer.model": TUNED, "writer.prompt": "bare"},
     }
@@ -275,7 +280,12 @@ def values(rows: Sequence[Row], measure: str) -> list[float]:
 
 
 def report_text(
-    columns: Mapping[str, Sequence[Row]], *, skipped: Sequence[str], threads: int = 0, note: str = ""
+    columns: Mapping[str, Sequence[Row]],
+    *,
+    skipped: Sequence[str],
+    threads: int = 0,
+    note: str = "",
+    command: str = "python -m benchmarks.writers",
 ) -> str:
     """Return the part of the report: a column for each set and system, a row for each measure."""
     lines = [["questions", *(str(len(rows)) for rows in columns.values())]]
@@ -287,7 +297,7 @@ def report_text(
     meanings = "\n".join(f"- `{measure}`: {about}" for measure, about in MEASURES.items())
     text = (
         "## Answers that a small model writes\n\n"
-        f"Written by `python -m benchmarks.writers` on {datetime.now(UTC).date().isoformat()}, rag {__version__}, "
+        f"Written by `{command}` on {datetime.now(UTC).date().isoformat()}, rag {__version__}, "
         f"Python {platform.python_version()}, {threads or usable_cores()} threads. {note}\n"
         "Means with 95 % bootstrap intervals, and the number of questions that have the measure. The questions of\n"
         f"CLAPNQ are a random sample (seed {SEED}), half of them without an answer, asked of all its dev passages.\n"
