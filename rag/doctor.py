@@ -30,7 +30,6 @@ _OFFLINE: Final = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 _SPARE_BYTES: Final = 512 * 2**20
 _CPU_FEATURES: Final = ("avx2", "avx512f", "avx512_vnni", "asimd")
 _CPU_FACTS: Final = Path("/proc/cpuinfo")
-_UPDATE: Final = "rag index"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +55,11 @@ class Examination:
 
 
 def examine(
-    *, index: Path, encoder: str, reader: str, threads: int, rebuild: str, budget_ms: int | None = None
+    *, index: Path, encoder: str, reader: str, threads: int, build: str, rebuild: str, budget_ms: int | None = None
 ) -> Examination:
     """Look at everything that an answer needs; reads the whole index, and changes nothing.
 
-    `rebuild` is the command that builds the index anew.
+    `build` is the command that builds the index where there is none, `rebuild` the one that builds it anew.
     """
     return Examination(
         (
@@ -70,7 +69,7 @@ def examine(
             _offline(),
             _encoder(encoder),
             *_reader(reader, threads=threads, budget_ms=budget_ms),
-            *_index(index, rebuild),
+            *_index(index, build, rebuild),
             *_places(index),
         )
     )
@@ -188,7 +187,7 @@ def _reading_speed(revision: str, *, threads: int, budget_ms: int | None) -> Che
     return Check("reading speed", "ok", detail)
 
 
-def _index(folder: Path, rebuild: str) -> Iterator[Check]:
+def _index(folder: Path, build: str, rebuild: str) -> Iterator[Check]:
     try:
         current = current_folder(folder)
         if broken := broken_files(current, read_manifest(current)):
@@ -196,7 +195,7 @@ def _index(folder: Path, rebuild: str) -> Iterator[Check]:
             return
         index = open_index(folder)
     except IndexMissing as error:
-        yield Check("index", "warn", error.message, _UPDATE)
+        yield Check("index", "warn", error.message, build)
         return
     except RagError as error:
         yield Check("index", "fail", error.message, rebuild)

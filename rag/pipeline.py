@@ -9,16 +9,17 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Self, TypedDict
 
 from rag import __version__
-from rag.errors import ArticleMissing, ConfigError, IndexBroken, IndexMissing, QuestionError, RagError
+from rag.errors import ArticleMissing, ConfigError, IndexBroken, IndexMissing, QuestionError
 from rag.index import ArticleFilter
 from rag.index.store import date_range
+from rag.mending import build_command, near, rebuild_command, telling_mending, with_mending
 from rag.records import Answer, Answerer, Article
 
 if TYPE_CHECKING:
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
 
     AnyReader = Reader | ForeignReader
 
-P = ParamSpec("P")
-T = TypeVar("T")
 Notify = Callable[[str], None]
 Tell = Callable[["Passed"], object]
 
@@ -54,8 +53,6 @@ Tell = Callable[["Passed"], object]
 _WITHOUT_EFFECT = frozenset(
     {"articles", "index", "threads", "building.memory_mb", "endpoint.timeout_s", "endpoint.retries", "chat.rewriter"}
 )
-# Keys, or beginnings of them, that decide what an index holds.
-_BUILT_WITH = ("encoder.", "passages.", "retrieval.k1", "retrieval.b")
 _MOST_CHARACTERS = 200_000  # of a question: a book's chapter, read in seconds
 _REMEMBERED_VECTORS = 65_536  # at 384 dimensions, 100 MB
 
@@ -76,38 +73,6 @@ class Reporting:
 SILENT = Reporting()
 NOTHING_NAMED = 'the question does not say what it is about; name that, as in: "Who said that trade would grow?"'
 _NOTHING_PASSES = "no article passes the filter; rag status lists their sources and dates"
-
-
-def _with_rebuilding(function: Callable[P, T]) -> Callable[P, T]:
-    """Have a broken index told with the command that builds it anew.
-
-    The function's first argument are the settings, or what has them.
-    """
-
-    @functools.wraps(function)
-    def told(*given: P.args, **named: P.kwargs) -> T:
-        holder: Any = given[0]
-        with _rebuilding_told(getattr(holder, "config", holder)):
-            return function(*given, **named)
-
-    return told
-
-
-@contextmanager
-def _rebuilding_told(config: Config, wanted: Sequence[Path] = (), *, add: bool = True) -> Iterator[None]:
-    """Have a broken index told with the command that builds it anew: of `wanted`, with `add` of what it holds besides.
-
-    Where that cannot be read, the command has the word FOLDER for it.
-    """
-    try:
-        yield
-    except IndexBroken as error:
-        if error.hint is None:
-            lost = (
-                "" if not add or _built_of(config) else "what it was built of cannot be read: put it for FOLDER, and "
-            )
-            error.hint = f"{lost}rebuild with: {_rebuilding(config, wanted, add=add)}"
-        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +160,7 @@ def index_articles(
 
     roots = list(paths) or _configured_articles(config)
     if dry_run:
-        with _rebuilding_told(config, roots, add=add):
+        with telling_mending(config, roots, add=add):
             return plan_build(roots, index=config.index_folder(), add=add, progress=reporting.progress)
     encoder = encoder or encoder_of(config, reporting.notify)
 
@@ -203,7 +168,7 @@ def index_articles(
         from_passages = config.building.int8_from
         return encoder.for_index(fingerprint, passages=passages, int8_from=from_passages, notify=reporting.notify)
 
-    with _rebuilding_told(config, roots, add=add):
+    with telling_mending(config, roots, add=add):
         return build_index(
             roots,
             index=config.index_folder(),
@@ -219,7 +184,7 @@ def index_articles(
         )
 
 
-@_with_rebuilding
+@with_mending
 def roll_back(config: Config) -> RolledBack:
     """Go back to the generation before the current one."""
     from rag.index.generations import roll_back as switch_back
@@ -238,7 +203,8 @@ def doctor(config: Config) -> Examination:
         reader=config.reader.model,
         threads=config.threads,
         budget_ms=config.reader.budget_ms,
-        rebuild=_rebuilding(config),
+        build=build_command(config),
+        rebuild=rebuild_command(config),
     )
 
 
@@ -271,7 +237,7 @@ def search(
         return engine.search(query, wanted=wanted, explain=explain)
 
 
-@_with_rebuilding
+@with_mending
 def show(config: Config, target: str, *, at: tuple[int, int] | None = None) -> Slice:
     """Return an article, a passage (`ARTICLE#PASSAGE`), or the slice of an article that a citation names.
 
@@ -336,7 +302,7 @@ def verify_model(name: str) -> list[str]:
     return registry.changed_files(registry.added_model(name))
 
 
-@_with_rebuilding
+@with_mending
 def verify(config: Config, answers: Path) -> Verification:
     """Return what holds of an answer file, and what does not; needs no model."""
     from rag.verify import verify_answers
@@ -344,7 +310,7 @@ def verify(config: Config, answers: Path) -> Verification:
     return verify_answers(answers, index=config.index_folder())
 
 
-@_with_rebuilding
+@with_mending
 def status(config: Config) -> Status:
     """Return what is indexed."""
     from rag.index.generations import current_folder, open_store
@@ -511,7 +477,7 @@ class Engine:
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
         return {"index": self.index.manifest.content, "settings": digest[:16]}
 
-    @_with_rebuilding
+    @with_mending
     def search(self, query: str, *, wanted: ArticleFilter | None = None, explain: bool = False) -> Found:
         """Return the ranked passages for a query; with `explain`, also those that came below them."""
         ranking = self._rank(_worded(query), wanted, explain=explain)
@@ -530,7 +496,7 @@ class Engine:
         begun = self.begin(question, query=query, wanted=wanted)
         return self.finish(begun, self.write(begun), tell=tell)
 
-    @_with_rebuilding
+    @with_mending
     def begin(self, question: str, *, query: str | None = None, wanted: ArticleFilter | None = None) -> Begun:
         """Return all of an answer but what a model is to write of it."""
         started = time.perf_counter()
@@ -738,7 +704,7 @@ class Engine:
     def _reader(self) -> AnyReader | None:
         return reader_of(self.config, self.reporting.notify, many=self._many)
 
-    @_with_rebuilding
+    @with_mending
     def _open_index(self) -> Index:
         from rag.index import open_index
         from rag.models.encoder import same_questions
@@ -763,7 +729,7 @@ class Engine:
         if other := [difference for difference in differing if not difference.startswith("encoder")]:
             self.reporting.notify(
                 f"{folder} was built with other settings, which still hold: {', '.join(other)}; "
-                f"rebuild with: {_rebuilding(self.config)}"
+                f"rebuild with: {rebuild_command(self.config)}"
             )
         return index
 
@@ -854,7 +820,7 @@ def _models_in(file: Path) -> list[Mapping[str, Sequence[str]]]:
 
 
 def _configured_articles(config: Config) -> list[Path]:
-    paths = [_near(path) for path in config.article_paths()]
+    paths = [near(path) for path in config.article_paths()]
     missing = [path for path in paths if not path.exists()]
     if missing:
         raise ConfigError(
@@ -862,62 +828,6 @@ def _configured_articles(config: Config) -> list[Path]:
             hint="name your folder: rag index FOLDER",
         )
     return paths
-
-
-def _built_of(config: Config) -> list[Path]:
-    """Return what the current generation was built of, none if that cannot be read."""
-    from rag.index.generations import current_folder
-    from rag.index.manifest import roots_of
-
-    try:
-        return list(roots_of(current_folder(config.index_folder())))
-    except RagError:
-        return []
-
-
-def _rebuilding(config: Config, wanted: Sequence[Path] = (), *, add: bool = True) -> str:
-    """Return the command, typed here, that builds the index anew with these settings.
-
-    It names what a bare `rag index --rebuild` would do otherwise, as flags and other settings files are not there then.
-    """
-    import shlex
-
-    before = _built_of(config) if add else []
-    roots = list(dict.fromkeys([*before, *(path.absolute() for path in wanted)]))
-    bare = _bare_config()
-    usual = bare is not None and roots == [path.absolute() for path in bare.article_paths()]
-    words = ["rag", "index", "--rebuild"]
-    if not usual:
-        words += [_typed(root) for root in roots]
-    if add and not before:
-        words.append("FOLDER")
-    if bare is None or bare.index_folder().absolute() != config.index_folder().absolute():
-        words += ["--index", _typed(config.index_folder().absolute())]
-    for setting in config.settings():
-        if setting.key.startswith(_BUILT_WITH) and (bare is None or bare.value(setting.key) != setting.value):
-            words += ["--set", f"{setting.key}={setting.text}"]
-    return shlex.join(words)
-
-
-def _typed(path: Path) -> str:
-    near = str(_near(path))
-    return f"./{near}" if near.startswith("-") else near
-
-
-def _bare_config() -> Config | None:
-    """Return the settings of a command without flags, None if they cannot be read."""
-    from rag.config import load_config
-
-    file = os.environ.get("RAG_CONFIG")
-    try:
-        return load_config(file=Path(file) if file else None, overrides={}, environment=os.environ, cwd=Path.cwd())
-    except RagError:
-        return None
-
-
-def _near(path: Path) -> Path:
-    """Return a path as a person would type it here: relative where it lies in the working directory."""
-    return path.relative_to(Path.cwd()) if path.is_absolute() and path.is_relative_to(Path.cwd()) else path
 
 
 def _one_by_one(encode: Callable[[list[str]], NDArray[np.float32]]) -> Callable[[Sequence[str]], NDArray[np.float32]]:

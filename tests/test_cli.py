@@ -505,6 +505,18 @@ def test_settings_that_an_index_was_not_built_with_are_named_with_the_command_th
     assert "--set passages.max_tokens=64 --set retrieval.k1=1.2\n" in told
 
 
+@pytest.mark.parametrize(
+    ("flags", "command"), [([], ["index"]), (["--index", "my index"], ["index", "--index", "my index"])]
+)
+@pytest.mark.parametrize("verb", [["show", "ban.md"], ["status"], ["doctor"]])
+def test_a_missing_index_is_told_with_the_command_that_builds_it(rag, verb, flags, command):
+    _, out, told = rag(*verb, *flags)
+    hinted = (told + out).replace("fix  index: rag", "with: rag")
+    assert told_command(hinted[hinted.index("with: rag") :]) == command
+    assert rag(*command)[0] == 0
+    assert rag(*verb, *flags)[0] in {0, 5}
+
+
 @pytest.mark.usefixtures("built")
 @pytest.mark.parametrize("arguments", [["ask", QUESTION], ["search", QUESTION], ["index"], ["index", "--dry-run"]])
 def test_an_index_whose_words_were_cut_otherwise_is_refused(rag, monkeypatch, arguments):

@@ -37,9 +37,8 @@ def build(folder, encoder):
 
 
 def checks(index, **given):
-    examined = examine(
-        **{"index": index, "encoder": "all-MiniLM-L6-v2", "reader": "none", "threads": 0, "rebuild": REBUILD} | given
-    )
+    usual = {"index": index, "encoder": "all-MiniLM-L6-v2", "reader": "none", "threads": 0}
+    examined = examine(**{**usual, "build": "rag index", "rebuild": REBUILD, **given})
     return {check.name: check for check in examined.checks}
 
 

@@ -26,6 +26,7 @@ ORDER = [
     "answer_files",
     "verify",
     "doctor",
+    "mending",
     "progress",
     "pipeline",
     "batch",
@@ -36,8 +37,8 @@ ORDER = [
     "formats",
     "cli",
 ]
-# Below pipeline everything takes plain values; formats shows the settings.
-CONFIG_READERS = {"pipeline", "scoring", "sweeping", "formats", "cli"}
+# Below mending everything takes plain values; formats shows the settings.
+CONFIG_READERS = {"mending", "pipeline", "scoring", "sweeping", "formats", "cli"}
 # Which modules may import a library; a folder stands for all modules in it.
 ONLY_IN = {
     "bm25s": set(),  # the oracle of the tests
@@ -49,6 +50,7 @@ ONLY_IN = {
     "matplotlib": {"evaluation.charts"},
     "onnx": {"models"},
     "onnxruntime": {"models.runtime"},
+    "opencc": {"index.lexical"},
     "peft": set(),  # of training/ alone
     "prompt_toolkit": {"terminal"},
     "pypdfium2": {"articles"},

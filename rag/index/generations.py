@@ -216,7 +216,7 @@ def _current_name(index: Path) -> str:
     try:
         return (index / _CURRENT).read_text(encoding="utf-8").strip()
     except (FileNotFoundError, NotADirectoryError):
-        raise IndexMissing(f"no index in {index}", hint="build one with: rag index") from None
+        raise IndexMissing(f"no index in {index}") from None
 
 
 def _point(index: Path, folder: Path) -> None:

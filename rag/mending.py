@@ -1,0 +1,125 @@
+"""The commands that mend an index, as they would be typed here: every error of an index is told with one."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from rag.errors import IndexBroken, IndexMissing, RagError
+
+if TYPE_CHECKING:
+    from rag.config import Config
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Keys, or beginnings of them, that decide what an index holds.
+_BUILT_WITH = ("encoder.", "passages.", "retrieval.k1", "retrieval.b")
+
+
+def with_mending(function: Callable[P, T]) -> Callable[P, T]:
+    """Have a missing or broken index told with the command that builds it.
+
+    The function's first argument are the settings, or what has them.
+    """
+
+    @functools.wraps(function)
+    def told(*given: P.args, **named: P.kwargs) -> T:
+        holder: Any = given[0]
+        with telling_mending(getattr(holder, "config", holder)):
+            return function(*given, **named)
+
+    return told
+
+
+@contextmanager
+def telling_mending(config: Config, wanted: Sequence[Path] = (), *, add: bool = True) -> Iterator[None]:
+    """Have a missing index told with the command that builds it, and a broken one with that which builds it anew.
+
+    It is built anew of `wanted`, with `add` of what it holds besides.
+
+    Where that cannot be read, the command has the word FOLDER for it.
+    """
+    try:
+        yield
+    except IndexMissing as error:
+        error.hint = error.hint or f"build one with: {build_command(config)}"
+        raise
+    except IndexBroken as error:
+        if error.hint is None:
+            lost = (
+                "" if not add or _built_of(config) else "what it was built of cannot be read: put it for FOLDER, and "
+            )
+            error.hint = f"{lost}rebuild with: {rebuild_command(config, wanted, add=add)}"
+        raise
+
+
+def build_command(config: Config) -> str:
+    """Return the command, typed here, that builds an index where there is none."""
+    bare = _bare_config()
+    there = bare is not None and all(path.exists() for path in bare.article_paths())
+    return shlex.join(["rag", "index", *([] if there else ["FOLDER"]), *_index_flag(config, bare)])
+
+
+def rebuild_command(config: Config, wanted: Sequence[Path] = (), *, add: bool = True) -> str:
+    """Return the command, typed here, that builds the index anew with these settings.
+
+    It names what a bare `rag index --rebuild` would do otherwise, as flags and other settings files are not there then.
+    """
+    before = _built_of(config) if add else []
+    roots = list(dict.fromkeys([*before, *(path.absolute() for path in wanted)]))
+    bare = _bare_config()
+    usual = bare is not None and roots == [path.absolute() for path in bare.article_paths()]
+    words = ["rag", "index", "--rebuild"]
+    if not usual:
+        words += [_typed(root) for root in roots]
+    if add and not before:
+        words.append("FOLDER")
+    words += _index_flag(config, bare)
+    for setting in config.settings():
+        if setting.key.startswith(_BUILT_WITH) and (bare is None or bare.value(setting.key) != setting.value):
+            words += ["--set", f"{setting.key}={setting.text}"]
+    return shlex.join(words)
+
+
+def near(path: Path) -> Path:
+    """Return a path as a person would type it here: relative where it lies in the working directory."""
+    return path.relative_to(Path.cwd()) if path.is_absolute() and path.is_relative_to(Path.cwd()) else path
+
+
+def _built_of(config: Config) -> list[Path]:
+    """Return what the current generation was built of, none if that cannot be read."""
+    from rag.index.generations import current_folder
+    from rag.index.manifest import roots_of
+
+    try:
+        return list(roots_of(current_folder(config.index_folder())))
+    except RagError:
+        return []
+
+
+def _index_flag(config: Config, bare: Config | None) -> list[str]:
+    folder = config.index_folder().absolute()
+    usual = bare is not None and bare.index_folder().absolute() == folder
+    return [] if usual else ["--index", _typed(folder)]
+
+
+def _typed(path: Path) -> str:
+    typed = str(near(path))
+    return f"./{typed}" if typed.startswith("-") else typed
+
+
+def _bare_config() -> Config | None:
+    """Return the settings of a command without flags, None if they cannot be read."""
+    from rag.config import load_config
+
+    file = os.environ.get("RAG_CONFIG")
+    try:
+        return load_config(file=Path(file) if file else None, overrides={}, environment=os.environ, cwd=Path.cwd())
+    except RagError:
+        return None
