@@ -1,6 +1,7 @@
 """What holds for every test: examples are the same in every run, and nothing reaches the network."""
 
 import ipaddress
+import os
 import re
 import sys
 import tempfile
@@ -46,6 +47,14 @@ def _no_network():
     _watching = True
     yield
     _watching = False
+
+
+def pytest_configure(config):
+    """Have what is kept for later (fonts, graphs, exported models) lie with pytest's own cache, and not in the home."""
+    kept = config.rootpath / ".pytest_cache" / "d"
+    for variable, folder in (("XDG_CACHE_HOME", kept / "cache"), ("TORCHINDUCTOR_CACHE_DIR", kept / "torchinductor")):
+        folder.mkdir(parents=True, exist_ok=True)
+        os.environ[variable] = str(folder)
 
 
 @pytest.fixture(scope="session", autouse=True)
