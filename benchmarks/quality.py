@@ -107,6 +107,9 @@ SETS: Mapping[str, Set] = {
         "CMRC 2018", "simplified Chinese", lambda data: read_dataset(data / "zh" / "cmrc2018_dev.json"), answers=False
     ),
     "drcd": Set("DRCD", "traditional Chinese", lambda data: read_dataset(data / "zh" / "DRCD_dev.json"), answers=False),
+    "xquad": Set(
+        "XQuAD", "simplified Chinese", lambda data: read_dataset(data / "xquad" / "xquad.zh.json"), answers=True
+    ),
     "seeds": Set(
         "seeds", "test half", lambda _: read_dataset(ROOT / "seeds" / "questions.jsonl", split="test"), answers=True
     ),
