@@ -14,6 +14,7 @@ from rag.render import to_json
 
 SCHEMA: Final = "rag.answer/1"
 Kind: TypeAlias = Literal["jsonl", "csv"]
+SUFFIXES: Final[Mapping[str, Kind]] = {".jsonl": "jsonl", ".csv": "csv"}
 # The order of columns is part of the contract: new ones come last.
 COLUMNS: Final = (
     "id", "question", "answered", "answer", "short_answer", "confidence", "reason", "citations", "error", "claims",

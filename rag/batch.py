@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_SUFFIXES: Mapping[str, Kind] = {".jsonl": "jsonl", ".csv": "csv"}
 _AHEAD = 3  # questions under way for each core, so that a long one keeps none of them waiting
 _OUTCOMES = ("answered", "declined", "failed")
 
@@ -103,7 +102,7 @@ def answer_questions(
 def _kind(questions: Path, output: Path | None) -> Kind:
     if output is None:
         return "jsonl"
-    kind = _SUFFIXES.get(output.suffix.lower())
+    kind = answer_files.SUFFIXES.get(output.suffix.lower())
     if kind is None:
         raise AnswersError(
             f"answers are written as .jsonl or .csv, not as {output.name}", hint="for example: -o answers.jsonl"

@@ -54,7 +54,7 @@ class IndexMissing(RagError):
 class IndexBroken(RagError):
     """An index that fails its own manifest, or was built with other settings.
 
-    The command that builds it anew depends on the settings, so it is `pipeline` that puts in the hint.
+    The command that builds it anew depends on the settings, so it is `mending` that puts in the hint.
     """
 
 

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from rag.pipeline import AnyReader
     from rag.records import Answer, Article, Hit, Passage
 
-_ANSWER_FILES: Mapping[str, answer_files.Kind] = {".jsonl": "jsonl", ".csv": "csv"}
 _RANKED_ARTICLES = 10
 _REMEMBERED_ARTICLES = 256
 
@@ -138,7 +137,7 @@ def compare(
 
 def _unscored(file: Path) -> list[dict[str, object]] | None:
     """Return the records of an answer file that `rag batch` wrote; None of any other file."""
-    kind = _ANSWER_FILES.get(file.suffix.lower())
+    kind = answer_files.SUFFIXES.get(file.suffix.lower())
     if kind is None or not file.is_file():
         return None
     lines = [*answer_files.split_lines(file.read_bytes().removeprefix(answer_files.head(kind)), kind=kind)]
@@ -349,7 +348,7 @@ def indexed(config: Config, dataset: Dataset, *, reporting: Reporting, encoder: 
     """
     if not apart and dataset.corpus is None:
         return config
-    if not apart and dataset.corpus is not None and config.origin("index") == "--index":
+    if not apart and config.origin("index") == "--index":
         folder = config.index_folder()
         try:
             current_folder(folder)

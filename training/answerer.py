@@ -28,7 +28,7 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 from rag.answering import ReaderJudge, Reading
-from rag.answering.judging import Logistic
+from rag.answering.judging import Judge, Logistic
 from rag.answering.reading import DecisionFeatures, PassageFeatures, SentenceFeatures
 from rag.config import Config, load_config
 from rag.pipeline import Engine, Reporting, index_articles
@@ -181,13 +181,15 @@ def search_all(engine: Engine, questions: Sequence[Asked]) -> QuestionSet:
     judge = engine.judge
     if not isinstance(judge, ReaderJudge):
         raise TypeError("the settings name no reader")
-    found = []
-    for asked in questions:
-        search = engine.search(asked.question)
-        readings = tuple(Reading(hit, search.articles[hit.passage.article]) for hit in search.ranking.hits)
-        found.append(Found(asked, readings))
+    found = tuple(find(engine, asked) for asked in questions)
     remembering = ReaderJudge(RememberingReader(judge.reader), rarity=judge.rarity, budget=judge.budget)
-    return QuestionSet(tuple(found), remembering)
+    return QuestionSet(found, remembering)
+
+
+def find(engine: Engine, asked: Asked) -> Found:
+    """Return a question with the passages that the pipeline finds for it."""
+    search = engine.search(asked.question)
+    return Found(asked, tuple(Reading(hit, search.articles[hit.passage.article]) for hit in search.ranking.hits))
 
 
 class Pointing(Protocol):
@@ -382,9 +384,13 @@ def fit_signed(
 
 
 def answer_all(questions: QuestionSet, *, calibration: Path) -> Iterator[Outcome]:
-    """Yield what each question comes to, as the answerer answers it."""
-    judge = questions.judged_by(calibration)
-    for one in questions.found:
+    """Return what each question comes to, as the answerer answers it."""
+    return judge_all(questions.judged_by(calibration), questions.found)
+
+
+def judge_all(judge: Judge, found: Sequence[Found]) -> Iterator[Outcome]:
+    """Yield what a judge makes of each question."""
+    for one in found:
         verdict = judge.judge(one.asked.question, one.readings)
         right = bool(verdict.findings) and is_right(verdict.findings[0], one.asked)
         yield Outcome(one.asked, verdict.confidence, right)

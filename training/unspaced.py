@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.answering import Reading
 from rag.answering.judging import Logistic
 from rag.answering.matching import CALIBRATION, DecisionFeatures, MatchingJudge, SentenceFeatures
 from rag.config import Answering, Config
@@ -32,16 +31,18 @@ from rag.pipeline import Engine, Reporting, index_articles
 from rag.records import Span
 from rag.sentences import split_sentences
 from training.answerer import (
+    WEIGHT_OF_A_SET,
     Asked,
     Decided,
     Found,
     Labelled,
-    Outcome,
     configured,
     described_model,
+    find,
     fit_sentences,
     fit_signed,
     is_right,
+    judge_all,
     report,
     scale,
 )
@@ -53,8 +54,6 @@ SEED = 20261126
 INDEXED = 0.75  # of the articles; the rest gives the far questions
 LINE_FEED = re.compile(r"\s")
 HEADLINE = "[SEP]"  # JSQuAD writes "title [SEP] text"
-# Each set weighs the same, however many questions it has.
-WEIGHT_OF_A_SET = 200.0
 SIGNS = {"coverage": 1, "covered": 1, "whole": 1, "missing": -1, "margin": 1}
 
 
@@ -196,12 +195,9 @@ class Searched:
 
 def search_all(engine: Engine, questions: Questions) -> Searched:
     """Return the questions with the passages that the pipeline finds for them."""
-
-    def search(asked: Asked) -> Found:
-        found = engine.search(asked.question)
-        return Found(asked, tuple(Reading(hit, found.articles[hit.passage.article]) for hit in found.ranking.hits))
-
-    inside, near, far = (tuple(map(search, kind)) for kind in (questions.inside, questions.near, questions.far))
+    inside, near, far = (
+        tuple(find(engine, asked) for asked in kind) for kind in (questions.inside, questions.near, questions.far)
+    )
     return Searched(inside, near, far, engine)
 
 
@@ -258,16 +254,6 @@ def fit_all(sets: Sequence[Searched], *, file: Path) -> dict[str, object]:
     return dict(described)
 
 
-def answer_all(judge: MatchingJudge, found: Sequence[Found]) -> list[Outcome]:
-    """Return what each question comes to."""
-    outcomes = []
-    for one in found:
-        verdict = judge.judge(one.asked.question, one.readings)
-        right = bool(verdict.findings) and is_right(verdict.findings[0], one.asked)
-        outcomes.append(Outcome(one.asked, verdict.confidence, right))
-    return outcomes
-
-
 def main() -> None:
     """Fit and write the weights, with the figures of the half that they were not fitted to."""
     parser = argparse.ArgumentParser(prog="python -m training.unspaced", description=__doc__.splitlines()[0])
@@ -292,8 +278,8 @@ def main() -> None:
         for name in MEASURED:
             found = searched(name, is_fitted=False)
             judge = found.judge(file)
-            figures[name] = report(name, answer_all(judge, found.inside + found.near), bar=bar)
-            figures[f"{name}_far"] = report(f"{name} far", answer_all(judge, found.far), bar=bar)
+            figures[name] = report(name, list(judge_all(judge, found.inside + found.near)), bar=bar)
+            figures[f"{name}_far"] = report(f"{name} far", list(judge_all(judge, found.far)), bar=bar)
     options.out.write_text(json.dumps({**described, "figures": figures}, indent=2) + "\n", encoding="utf-8")
 
 

@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import astuple, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from rag.answering.figures import Figure, Moment, figure_key, find_figures
 from rag.answering.judging import Finding, Logistic, Reading, Verdict, coverage, gives_reason
-from rag.answering.questions import Asked, Wanted, analyse
+from rag.answering.questions import Wanted, analyse
 from rag.index.lexical import terms
 from rag.passages import embedded_text, header
 from rag.records import Span
@@ -34,6 +35,7 @@ _ASKING = re.compile(
     r"|いつ|どこ|だれ|なに|なん|なぜ|どうして|どの(?:ような|よう)?|どんな|どう|いくつ|いくら|(?:でしょう|です|ます)か|か[。？?]*$"
 )
 _USUAL_LENGTH = 40
+_FIGURES = frozenset({Wanted.DATE, Wanted.NUMBER})  # what is asked for that is told by its form
 _RAREST = 1 / 3  # of a question's words
 
 
@@ -71,12 +73,13 @@ class DecisionFeatures:
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """A sentence with its features, and how well it answers, in 0..1."""
+    """A sentence with its features, how well it answers, in 0..1, and the figure in it that does, if it is the one."""
 
     reading: Reading
     span: Span
     features: SentenceFeatures
     score: float
+    short_answer: Span | None
 
     @property
     def text(self) -> str:
@@ -120,30 +123,28 @@ class MatchingJudge:
         ranked = self.rank(question, readings)
         if not ranked:
             return Verdict((), 0.0)
-        asked = analyse(question)
-        findings = tuple(
-            Finding(one.reading, one.span, one.score, short_answer=_short_answer(asked, question, one))
-            for one in ranked
-        )
+        findings = tuple(Finding(one.reading, one.span, one.score, short_answer=one.short_answer) for one in ranked)
         return Verdict(findings, self._models.decision(astuple(self.decision(question, ranked))))
 
     def rank(self, question: str, readings: Sequence[Reading]) -> list[Weighed]:
         """Return every sentence of the passages once, best first."""
-        asked, (words, weights) = analyse(question), self._words(question)
+        wanted, (words, weights) = analyse(question).wanted, self._words(question)
+        own = {figure_key(figure) for figure in find_figures(question)}
         top = max((reading.hit.score for reading in readings), default=0.0) or 1.0
         found: dict[tuple[str, Span], Weighed] = {}
         for reading in sorted(readings, key=lambda reading: reading.hit.rank):
             for span, text in reading.sentences():
+                figures = _wanted_figures(wanted, text, own=own)
                 features = SentenceFeatures(
                     coverage=coverage(words, weights, text),
                     covered=coverage(words, weights, _in_context(reading, span)),
                     passage=reading.hit.score / top,
-                    wanted=_holds_wanted(asked, question, text),
+                    wanted=float(bool(figures)) if wanted in _FIGURES else 0.5,
                     reason=float(gives_reason(question, text)),
                     long=math.log1p(len(text) / _USUAL_LENGTH),
                 )
-                weighed = Weighed(reading, span, features, self._models.sentence(astuple(features)))
-                found.setdefault((reading.article.id, span), weighed)
+                score, short = self._models.sentence(astuple(features)), _only(figures, span)
+                found.setdefault((reading.article.id, span), Weighed(reading, span, features, score, short))
         return sorted(found.values(), key=lambda one: (-one.score, one.reading.hit.rank, one.span))
 
     def decision(self, question: str, ranked: Sequence[Weighed]) -> DecisionFeatures:
@@ -177,27 +178,19 @@ def _in_context(reading: Reading, span: Span) -> str:
     return f"{header(reading.article)} {head}{reading.article.text[span.start : span.end]}"
 
 
-def _figures(asked: Asked, question: str, text: str) -> list[Figure]:
-    """Return the figures of a text that are of the kind that is asked for, and not the question's own."""
-    own = {figure_key(figure) for figure in find_figures(question)}
+def _wanted_figures(wanted: Wanted, text: str, *, own: AbstractSet[str]) -> list[Figure]:
+    """Return the figures of a text that are of the kind that is asked for, and not the question's `own`, by key."""
+    if wanted not in _FIGURES:
+        return []
     return [
         figure
         for figure in find_figures(text)
-        if isinstance(figure, Moment) == (asked.wanted is Wanted.DATE) and figure_key(figure) not in own
+        if isinstance(figure, Moment) == (wanted is Wanted.DATE) and figure_key(figure) not in own
     ]
 
 
-def _holds_wanted(asked: Asked, question: str, text: str) -> float:
-    if asked.wanted not in {Wanted.DATE, Wanted.NUMBER}:
-        return 0.5
-    return float(bool(_figures(asked, question, text)))
-
-
-def _short_answer(asked: Asked, question: str, one: Weighed) -> Span | None:
-    """Return the figure that is asked for, where the sentence holds one alone."""
-    if asked.wanted not in {Wanted.DATE, Wanted.NUMBER}:
-        return None
-    figures = _figures(asked, question, one.text)
+def _only(figures: Sequence[Figure], sentence: Span) -> Span | None:
+    """Return the place of a sentence's figure in the article, where there is one alone."""
     if len(figures) != 1:
         return None
-    return Span(one.span.start + figures[0].start, one.span.start + figures[0].end)
+    return Span(sentence.start + figures[0].start, sentence.start + figures[0].end)
