@@ -790,7 +790,7 @@ class _Unfolded:
 
         self._text = self._text or formats.unfolding(style=_style(self._options))
         if self._text is not None:
-            _print(self._text.add(passed.claim, passed.citations, voices=not passed.alone))
+            _emit(self._text.add(passed.claim, passed.citations, voices=not passed.alone))
 
     def end(self) -> bool:
         """Tell whether claims were shown; the next one begins an answer."""
@@ -849,6 +849,10 @@ def _print(text: str) -> None:
         raise RagError(
             f"standard output cannot be written: {error.strerror}", hint="write to a file with: -o FILE"
         ) from error
+
+
+def _emit(line: str) -> None:
+    _print(line)
 
 
 def _write(options: Options, text: str) -> None:
