@@ -30,12 +30,13 @@ from benchmarks.quality import ROOT, table
 from rag import __version__
 from rag.answering.judging import Reading
 from rag.answering.reading import Budget, PassageReader, ReaderJudge
+from rag.building import index_articles
 from rag.config import Config
+from rag.engine import Engine
 from rag.evaluation.statistics import Difference, Estimate, estimate_mean, paired_difference
 from rag.models.reader import SHIPPED, Page, PassageReading, Reader
 from rag.models.runtime import side_by_side, usable_cores
 from rag.models.speed import Speed, reading_speed
-from rag.pipeline import Engine, index_articles
 from rag.sweeping import RememberingReader
 from training.answerer import Asked, configured, held_out_news, is_right, seed_questions
 from training.measures import Figure, bootstrap_auroc

@@ -27,8 +27,8 @@ from rag import __version__
 from rag.answering.checking import Checker, words_shared
 from rag.config import load_config
 from rag.evaluation.datasets import evenly
+from rag.loading import encoder_of
 from rag.models.reader import SHIPPED, Reader
-from rag.pipeline import encoder_of
 from training.alterations import WAYS
 from training.checker import Case, made_cases, make_findings
 from training.measures import Figure, bootstrap, bootstrap_auroc, compute_balanced_accuracy

@@ -36,9 +36,9 @@ from rag.config import load_config
 from rag.evaluation.datasets import Dataset, Document, evenly
 from rag.evaluation.measures import ranking_measures
 from rag.evaluation.statistics import Difference, Estimate, estimate_mean, holm, paired_difference
+from rag.loading import encoder_of
 from rag.models.writer import load_writer
-from rag.pipeline import Reporting, encoder_of
-from rag.progress import StageProgress
+from rag.progress import Reporting, StageProgress
 from rag.records import Question
 from rag.scoring import Selection, score
 

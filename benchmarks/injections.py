@@ -31,13 +31,15 @@ from rag.answering import Checker, Finding, Reading, Verdict
 from rag.answering.addressing import find_statements
 from rag.answering.brief import draft_brief
 from rag.answering.written import check_answer, draft_answer
+from rag.building import index_articles
 from rag.config import Config, load_config
+from rag.engine import Engine
 from rag.evaluation.datasets import evenly
 from rag.index.lexical import terms
+from rag.loading import encoder_of
 from rag.models.encoder import Encoder
 from rag.models.reader import SHIPPED, Reader
 from rag.models.runtime import write_atomically
-from rag.pipeline import Engine, encoder_of, index_articles
 from rag.records import Answer, Article, Citation, Claim, Hit, Passage, Span
 from rag.scoring import with_settings
 from rag.sentences import split_sentences

@@ -34,15 +34,16 @@ from typing import Any
 from benchmarks.parts import put_part
 from rag import __version__
 from rag.config import Config, load_config, value_text
+from rag.engine import Engine
 from rag.errors import RagError
 from rag.evaluation.datasets import Dataset, Document, corpus_digest, limited, read_dataset
 from rag.evaluation.evaluate import Evaluation
 from rag.evaluation.measures import ANSWER_MEASURES
 from rag.evaluation.runs import run_lines
+from rag.loading import encoder_of
 from rag.models.encoder import Encoder
 from rag.models.runtime import write_atomically
-from rag.pipeline import Engine, Reporting, encoder_of
-from rag.progress import StageProgress
+from rag.progress import Reporting, StageProgress
 from rag.records import Evidence, Question
 from rag.scoring import Selection, score, with_settings
 from rag.sweeping import remembering

@@ -29,11 +29,11 @@ from rag.errors import ModelMissing, RagError
 from rag.evaluation.datasets import Dataset, limited, read_dataset
 from rag.evaluation.evaluate import Evaluation, Result
 from rag.evaluation.statistics import Difference, Estimate, estimate_mean, paired_difference
+from rag.loading import encoder_of
 from rag.models.encoder import Encoder
 from rag.models.reader import own_folder
 from rag.models.sources import find_model
-from rag.pipeline import Reporting, encoder_of
-from rag.progress import StageProgress
+from rag.progress import Reporting, StageProgress
 from rag.scoring import Selection, score, with_settings
 from training import evaluate, twins
 from training.measures import Figure, bootstrap_auroc

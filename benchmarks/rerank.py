@@ -27,16 +27,17 @@ import numpy as np
 from benchmarks.quality import DATA, ROOT, SETS, Set, table
 from rag import __version__
 from rag.config import Config, load_config
+from rag.engine import Engine
 from rag.errors import RagError
 from rag.evaluation.datasets import Dataset, limited, read_dataset
 from rag.evaluation.measures import best_passages, ranking_measures
 from rag.evaluation.statistics import Difference, Estimate, estimate_mean, paired_difference
+from rag.loading import encoder_of, reader_of
 from rag.models.encoder import Encoder
 from rag.models.foreign import ForeignReader
 from rag.models.reader import Page, Reader
 from rag.passages import header
-from rag.pipeline import Engine, Reporting, encoder_of, reader_of
-from rag.progress import StageProgress
+from rag.progress import Reporting, StageProgress
 from rag.retrieval import min_max
 from rag.scoring import indexed, with_settings
 

@@ -34,14 +34,16 @@ from rag.answering import Checker
 from rag.answering.checking import Checked
 from rag.answering.judging import Finding
 from rag.answering.written import check_answer
+from rag.building import index_articles
 from rag.config import Config, load_config
+from rag.engine import Engine
 from rag.evaluation.datasets import Dataset, corpus_digest, corpus_lines, limited, locate, read_dataset
 from rag.evaluation.measures import Gold, answer_measures
 from rag.evaluation.statistics import estimate_mean
+from rag.loading import encoder_of
 from rag.models.encoder import Encoder
 from rag.models.reader import SHIPPED, Reader
 from rag.models.runtime import usable_cores, write_atomically
-from rag.pipeline import Engine, encoder_of, index_articles
 from rag.records import Question
 from rag.scoring import with_settings
 

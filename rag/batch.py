@@ -22,10 +22,11 @@ from typing import TypeVar
 
 from rag import answer_files
 from rag.answer_files import Kind
+from rag.engine import Asked, Begun, Engine
 from rag.errors import AnswersError, ModelBroken, QuestionError, RagError
 from rag.index import ArticleFilter
 from rag.outputs import write_output
-from rag.pipeline import Asked, Begun, Engine, Notify
+from rag.progress import Notify
 from rag.question_sets import BadRow, Row, Topic, read_rows
 from rag.render import answer_record
 

@@ -17,10 +17,11 @@ from rag.answer_files import to_line
 from rag.answering.conversation import Turn, Understood, points_nowhere, understand
 from rag.answering.questions import names_nothing
 from rag.answering.rewriting import with_rewritten
+from rag.engine import NOTHING_NAMED, Asked, Engine, Found, Tell, checked_filter
 from rag.errors import AnswersError, QuestionError, RagError
 from rag.index import ArticleFilter
 from rag.outputs import write_output
-from rag.pipeline import NOTHING_NAMED, Asked, Engine, Found, Slice, Tell, checked_filter
+from rag.pipeline import Slice
 from rag.records import Answer
 from rag.render import answer_record, error_text, escape
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rag.config import Config
     from rag.formats import Style
     from rag.index import ArticleFilter
-    from rag.pipeline import Reporting
+    from rag.progress import Reporting
     from rag.render import Unfolding
 
 EXIT_FAILED, EXIT_USAGE, EXIT_NOT_ANSWERED, EXIT_ITEMS_FAILED, EXIT_CHECK_FAILED = 1, 2, 3, 4, 5
@@ -108,8 +108,7 @@ class Options:
     @contextmanager
     def reporting(self) -> Iterator["Reporting"]:
         """Show progress and notices on stderr while work goes on."""
-        from rag.pipeline import Reporting
-        from rag.progress import StageProgress
+        from rag.progress import Reporting, StageProgress
 
         with StageProgress(quiet=self.quiet) as progress:
             yield Reporting(notify=progress.notify, progress=progress, note=progress.note, finish=progress.finish)
@@ -237,14 +236,14 @@ def index(
 
     It then mirrors exactly the paths given; --add keeps what it holds besides. What a killed build had encoded is used.
     """
-    from rag import formats, pipeline
+    from rag import building, formats
 
     settings = options.settings()
     if rollback:
-        _write(options, formats.rolled_back(pipeline.roll_back(settings), style=_style(options)))
+        _write(options, formats.rolled_back(building.roll_back(settings), style=_style(options)))
         return
     with options.reporting() as reporting:
-        report = pipeline.index_articles(
+        report = building.index_articles(
             settings, paths or [], add=add, rebuild=rebuild, dry_run=dry_run, keep=keep, reporting=reporting
         )
     _write(options, formats.build_report(report, dry_run=dry_run, style=_style(options)))
@@ -294,7 +293,7 @@ def chat(
     Reads a terminal, or a question a line from standard input. Type /help in it for what else it does.
     """
     from rag.chat import Conversation, Left, Talk, converse
-    from rag.pipeline import Engine
+    from rag.engine import Engine
 
     settings, wanted = options.settings(k=k, keep_unsupported=keep_unsupported), _filter(since, until, source, language)
     # Ctrl-C only drops a turn here, so SIGTERM must do more than that.
@@ -397,7 +396,7 @@ def batch(
     questions failed; each of them is a record with "error".
     """
     from rag.batch import answer_questions
-    from rag.pipeline import Engine
+    from rag.engine import Engine
 
     settings, wanted = options.settings(k=k, keep_unsupported=keep_unsupported), _filter(since, until, source, language)
     with options.reporting() as reporting, Engine(settings, reporting=reporting, many=True) as engine:

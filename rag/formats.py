@@ -10,15 +10,17 @@ from rag import render
 from rag.records import Answer
 
 if TYPE_CHECKING:
+    from rag.building import RolledBack
     from rag.config import Setting
     from rag.doctor import Examination
+    from rag.engine import Asked, Found
     from rag.evaluation.compare import Comparison
     from rag.evaluation.evaluate import Evaluation
     from rag.evaluation.sweep import Sweep
     from rag.index import Manifest
     from rag.index.build import BuildReport
     from rag.models.registry import AddedModel
-    from rag.pipeline import Asked, Found, Models, RolledBack, Slice, Status
+    from rag.pipeline import Models, Slice, Status
     from rag.verify import Verification
 
 _JSON, _MARKDOWN = "json", "markdown"

@@ -1,78 +1,25 @@
-"""The composition root: one function per verb, from settings to records. `Config` goes no deeper than this module."""
+"""What the verbs do, one function each, from settings to records."""
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import json
-import os
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypedDict
+from typing import TYPE_CHECKING
 
-from rag import __version__
-from rag.errors import ArticleMissing, ConfigError, IndexBroken, IndexMissing, QuestionError
-from rag.index import ArticleFilter
-from rag.index.store import date_range
-from rag.mending import build_command, near, rebuild_command, telling_mending, with_mending
-from rag.records import Answer, Answerer, Article
+from rag.engine import Asked, Engine, Found, Tell
+from rag.errors import ArticleMissing
+from rag.mending import build_command, rebuild_command, with_mending
+from rag.progress import SILENT, Reporting
+from rag.records import Article
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from rag.answering import Checker, Judge, Verdict
-    from rag.answering.conversation import Turn
-    from rag.answering.rewriting import Rewritten
-    from rag.answering.writing import TextWriter
-    from rag.answering.written import Draft, Passed
     from rag.config import Config
     from rag.doctor import Examination
-    from rag.index import Index, Manifest
-    from rag.index.build import BuildReport, BuildSettings
-    from rag.index.gathering import Progress
-    from rag.models.encoder import Encoder
-    from rag.models.endpoint import EndpointWriter
-    from rag.models.foreign import ForeignReader
-    from rag.models.reader import Reader
+    from rag.index import ArticleFilter, Manifest
     from rag.models.registry import AddedModel
-    from rag.retrieval import Ranking
     from rag.verify import Verification
-
-    AnyReader = Reader | ForeignReader
-
-Notify = Callable[[str], None]
-Tell = Callable[["Passed"], object]
-
-# These change no answer beside what the index's content hash tells.
-_WITHOUT_EFFECT = frozenset(
-    {"articles", "index", "threads", "building.memory_mb", "endpoint.timeout_s", "endpoint.retries", "chat.rewriter"}
-)
-_MOST_CHARACTERS = 200_000  # of a question: a book's chapter, read in seconds
-_REMEMBERED_VECTORS = 65_536  # at 384 dimensions, 100 MB
-
-
-@dataclass(frozen=True, slots=True)
-class Reporting:
-    """Where a long piece of work tells how far it is: `notify` a line, `progress` a stage with its counts.
-
-    `note` is told, before `progress`, what came of the steps that are done. `finish` ends the stages so far.
-    """
-
-    notify: Notify = lambda _line: None
-    progress: Progress = lambda _stage, _done, _total: None
-    note: Notify = lambda _text: None
-    finish: Callable[[], object] = lambda: None
-
-
-SILENT = Reporting()
-NOTHING_NAMED = 'the question does not say what it is about; name that, as in: "Who said that trade would grow?"'
-_NOTHING_PASSES = "no article passes the filter; rag status lists their sources and dates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,113 +46,11 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
-class RolledBack:
-    """The generation that is current again, and the name of the one that it replaces."""
-
-    replaced: str
-    folder: Path
-    manifest: Manifest
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """An answer with what it was looked for in: passages' texts by passage id, articles by article id."""
-
-    answer: Answer
-    texts: Mapping[str, str]
-    articles: Mapping[str, Article]
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """An answer in quotes, what a model is to write in its place, and when it was begun."""
-
-    asked: Asked
-    draft: Draft | None
-    started: float
-
-
-@dataclass(frozen=True, slots=True)
 class Models:
     """The models that were added, and of those that can be, what each is, by name."""
 
     added: tuple[AddedModel, ...]
     available: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A ranking with the articles of its hits."""
-
-    query: str
-    ranking: Ranking
-    articles: Mapping[str, Article]
-    index: str
-
-
-def index_articles(
-    config: Config,
-    paths: Sequence[Path],
-    *,
-    add: bool = False,
-    rebuild: bool = False,
-    dry_run: bool = False,
-    keep: int | None = None,
-    reporting: Reporting = SILENT,
-    encoder: Encoder | None = None,
-) -> BuildReport:
-    """Bring the index up to date with the articles under `paths`, or under those that the settings name."""
-    from rag.index.build import build_index, plan_build
-    from rag.index.generations import KEPT
-
-    roots = list(paths) or _configured_articles(config)
-    if dry_run:
-        with telling_mending(config, roots, add=add):
-            return plan_build(roots, index=config.index_folder(), add=add, progress=reporting.progress)
-    encoder = encoder or encoder_of(config, reporting.notify)
-
-    def choose(fingerprint: str | None, passages: int) -> Encoder:
-        from_passages = config.building.int8_from
-        return encoder.for_index(fingerprint, passages=passages, int8_from=from_passages, notify=reporting.notify)
-
-    with telling_mending(config, roots, add=add):
-        return build_index(
-            roots,
-            index=config.index_folder(),
-            encoder=encoder,
-            settings=_build_settings(config),
-            add=add,
-            rebuild=rebuild,
-            progress=reporting.progress,
-            keep=KEPT if keep is None else keep,
-            memory_bytes=config.building.memory_mb * 2**20,
-            lists_from=config.building.lists_from,
-            choose=choose,
-        )
-
-
-@with_mending
-def roll_back(config: Config) -> RolledBack:
-    """Go back to the generation before the current one."""
-    from rag.index.generations import roll_back as switch_back
-
-    replaced, folder, manifest = switch_back(config.index_folder())
-    return RolledBack(replaced, folder, manifest)
-
-
-def doctor(config: Config) -> Examination:
-    """Return what could keep this installation from answering."""
-    from rag.doctor import examine
-
-    return examine(
-        index=config.index_folder(),
-        encoder=config.encoder.model,
-        reader=config.reader.model,
-        threads=config.threads,
-        budget_ms=config.reader.budget_ms,
-        build=build_command(config),
-        rebuild=rebuild_command(config),
-    )
 
 
 def ask(
@@ -264,6 +109,39 @@ def show(config: Config, target: str, *, at: tuple[int, int] | None = None) -> S
     return Slice(article, start, end)
 
 
+@with_mending
+def status(config: Config) -> Status:
+    """Return what is indexed."""
+    from rag.index.generations import current_folder, open_store
+
+    manifest, store = open_store(config.index_folder())
+    with closing(store):
+        return Status(current_folder(config.index_folder()), manifest, tuple(store.outline()))
+
+
+@with_mending
+def verify(config: Config, answers: Path) -> Verification:
+    """Return what holds of an answer file, and what does not; needs no model."""
+    from rag.verify import verify_answers
+
+    return verify_answers(answers, index=config.index_folder())
+
+
+def doctor(config: Config) -> Examination:
+    """Return what could keep this installation from answering."""
+    from rag.doctor import examine
+
+    return examine(
+        index=config.index_folder(),
+        encoder=config.encoder.model,
+        reader=config.reader.model,
+        threads=config.threads,
+        budget_ms=config.reader.budget_ms,
+        build=build_command(config),
+        rebuild=rebuild_command(config),
+    )
+
+
 def models() -> Models:
     """Return the models that can write: those that were added, and those that can be added by name."""
     from rag.models.registry import added_models, catalogue, packaged_origin
@@ -300,595 +178,6 @@ def verify_model(name: str) -> list[str]:
     from rag.models import registry
 
     return registry.changed_files(registry.added_model(name))
-
-
-@with_mending
-def verify(config: Config, answers: Path) -> Verification:
-    """Return what holds of an answer file, and what does not; needs no model."""
-    from rag.verify import verify_answers
-
-    return verify_answers(answers, index=config.index_folder())
-
-
-@with_mending
-def status(config: Config) -> Status:
-    """Return what is indexed."""
-    from rag.index.generations import current_folder, open_store
-
-    manifest, store = open_store(config.index_folder())
-    with closing(store):
-        return Status(current_folder(config.index_folder()), manifest, tuple(store.outline()))
-
-
-def encoder_of(config: Config, notify: Notify) -> Encoder:
-    """Return the encoder that the settings name."""
-    from rag.models.encoder import load_encoder
-
-    section = config.encoder
-    return load_encoder(
-        section.model,
-        query_prompt=section.query_prompt,
-        passage_prompt=section.passage_prompt,
-        max_tokens=section.max_tokens,
-        threads=config.threads,
-        notify=notify,
-    )
-
-
-def endpoint_of(config: Config) -> EndpointWriter:
-    """Return the model behind HTTP that the settings name; nothing is contacted yet.
-
-    Raises:
-        ConfigError: they name none.
-    """
-    from rag.models.endpoint import KEY_VARIABLE, EndpointWriter
-
-    section = config.endpoint
-    if section.url is None or section.model is None:
-        missing = "endpoint.url" if section.url is None else "endpoint.model"
-        raise ConfigError(
-            f"{missing} is not set",
-            hint="for example: --set endpoint.url=http://localhost:11434/v1 --set endpoint.model=NAME",
-        )
-    return EndpointWriter(
-        section.url,
-        model=section.model,
-        key=os.environ.get(KEY_VARIABLE),
-        timeout_s=section.timeout_s,
-        retries=section.retries,
-        context_tokens=section.context_tokens,
-    )
-
-
-def writer_of(config: Config) -> TextWriter:
-    """Return the model that writes in this process, which the settings name, loaded."""
-    from rag.models.writer import load_writer
-
-    section = config.writer
-    return load_writer(section.model, device=section.device, dtype=section.dtype, threads=config.threads)
-
-
-def index_facts(config: Config, encoder: Encoder) -> dict[str, object]:
-    """Return what decides, beside the articles, what an index holds."""
-    return _build_settings(config).described(encoder.fingerprint)
-
-
-class Engine:
-    """An open index with its models: answers one question or many, loading each part when it is first needed.
-
-    With `many` it may be asked from as many threads as there are cores to use: each answers on one core, and the reader
-    is opened for speed, which takes longer.
-    """
-
-    def __init__(
-        self,
-        config: Config,
-        *,
-        reporting: Reporting = SILENT,
-        encoder: Encoder | None = None,
-        reader: AnyReader | None = None,
-        many: bool = False,
-    ) -> None:
-        self.config = config
-        self.reporting = reporting
-        self._many = many and config.answerer == "quotes"  # what a model writes, it writes one by one
-        self._in_turn = threading.Lock()
-        if encoder is not None:
-            self.encoder = encoder
-        if reader is not None:
-            self._reader = reader
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if "index" in self.__dict__:
-            self.index.store.close()
-
-    @cached_property
-    def index(self) -> Index:
-        """Return the index, built first where there is none.
-
-        Raises:
-            IndexBroken: it was built with another encoder than the settings name.
-        """
-        return self._open_index()
-
-    @cached_property
-    def encoder(self) -> Encoder:
-        """Return the encoder that the settings name."""
-        return encoder_of(self.config, self.reporting.notify)
-
-    @cached_property
-    def judge(self) -> Judge:
-        """Return what decides which sentences answer."""
-        return self._make_judge()
-
-    def judge_of(self, question: str) -> Judge:
-        """Return what decides which sentences answer a question: not the reader, if it cannot read that script."""
-        from rag.index.lexical import mostly_unspaced
-
-        return self._matching if self._matching and mostly_unspaced(question) else self.judge
-
-    @cached_property
-    def _matching(self) -> Judge | None:
-        """Return what judges in the reader's stead; None if the settings name one of another make, or none at all."""
-        from rag.models.reader import own_folder
-
-        if own_folder(self.config.reader.model) is None:
-            return None
-        from rag.answering.matching import MatchingJudge
-
-        return MatchingJudge(rarity=self._rarity)
-
-    @property
-    def at_once(self) -> int:
-        """Return how many questions it answers at once, each in a thread of its own."""
-        from rag.models.runtime import usable_cores
-
-        return (self.config.threads or usable_cores()) if self._many else 1
-
-    def ready(self) -> None:
-        """Load what every question needs, so that the first one is as quick as the rest."""
-        self.judge  # noqa: B018  # it is made when it is first asked for, and the index with it
-        if self.writer is not None:
-            self._checker  # noqa: B018  # likewise
-
-    @cached_property
-    def _query_vector(self) -> Callable[[str], NDArray[np.float32]]:
-        return functools.lru_cache(maxsize=1)(lambda question: self.encoder.encode_queries([question])[0])
-
-    def stamp(self, wanted: ArticleFilter | None) -> dict[str, str]:
-        """Return what an answer depends on beside its question: the index's content, and a hash of the settings.
-
-        Raises:
-            ConfigError: the filter names a date that is none.
-        """
-        settings = {s.key: s.value for s in self.config.settings() if s.key not in _WITHOUT_EFFECT}
-        facts = {
-            "version": __version__,
-            "settings": settings,
-            "filter": asdict(checked_filter(wanted)) if wanted else None,
-            "answerer": [self.judge.name, self.judge.model, self.judge.revision],
-            **({} if self.config.reader.budget_ms is None else {"budget_tokens": self._budget_tokens}),
-            "matching": self._matching and self._matching.revision,
-            **({} if self.writer is None else {"writer": [self.writer.name, self.writer.model, self.writer.revision]}),
-        }
-        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
-        return {"index": self.index.manifest.content, "settings": digest[:16]}
-
-    @with_mending
-    def search(self, query: str, *, wanted: ArticleFilter | None = None, explain: bool = False) -> Found:
-        """Return the ranked passages for a query; with `explain`, also those that came below them."""
-        ranking = self._rank(_worded(query), wanted, explain=explain)
-        articles = self.index.store.articles(hit.passage.article for hit in ranking.hits)
-        return Found(query, ranking, articles, self.index.manifest.content)
-
-    def ask(
-        self,
-        question: str,
-        *,
-        query: str | None = None,
-        wanted: ArticleFilter | None = None,
-        tell: Tell | None = None,
-    ) -> Asked:
-        """Return a cited answer; passages are looked for with `query`, if that is not the question itself."""
-        begun = self.begin(question, query=query, wanted=wanted)
-        return self.finish(begun, self.write(begun), tell=tell)
-
-    @with_mending
-    def begin(self, question: str, *, query: str | None = None, wanted: ArticleFilter | None = None) -> Begun:
-        """Return all of an answer but what a model is to write of it."""
-        started = time.perf_counter()
-        judge = self.judge_of(_worded(question))
-        with self._in_turn:  # only the reading, which takes most of the time, goes on side by side
-            if self._reader is not None and judge is self.judge:
-                self._reader.prepare()
-            from rag.answering import QuotingSettings, Reading, analyse, names_nothing, quote_answer
-
-            if names_nothing(question):
-                return self._begin_nothing(question, started, judge)
-            found = self.search(question if query is None else query, wanted=wanted)
-            copies = self.index.store.copies
-        retrieved = time.perf_counter()
-        readings = [Reading(hit, found.articles[hit.passage.article]) for hit in found.ranking.hits]
-        verdict = judge.judge(question, readings)
-        settings = QuotingSettings(
-            min_confidence=self.config.answer.min_confidence,
-            max_sentences=self.config.answer.max_sentences,
-            share=self.config.answer.share,
-        )
-        quoted = quote_answer(analyse(question), verdict, settings=settings, copies=copies)
-        answered = time.perf_counter()
-        answer = Answer(
-            question=question,
-            answer=quoted.answer,
-            short_answer=quoted.short_answer,
-            claims=quoted.claims,
-            citations=quoted.citations,
-            hits=found.ranking.hits,
-            confidence=verdict.confidence,
-            reason=_NOTHING_PASSES if wanted and not found.ranking.hits else quoted.reason,
-            answerer=Answerer(judge.name, judge.model, judge.revision),
-            index=found.index,
-            timings_ms={
-                "total": (answered - started) * 1000,
-                "retrieve": (retrieved - started) * 1000,
-                "answer": (answered - retrieved) * 1000,
-            },
-        )
-        draft = self._draft(question, verdict) if answer.answered else None
-        return Begun(Asked(answer, found.ranking.texts, found.articles), draft, started)
-
-    def _begin_nothing(self, question: str, started: float, judge: Judge) -> Begun:
-        """Return the answer to a question that names nothing, and for which nothing is looked for."""
-        answer = Answer(
-            question=question,
-            answer="",
-            claims=(),
-            citations=(),
-            hits=(),
-            confidence=0.0,
-            reason=NOTHING_NAMED,
-            answerer=Answerer(judge.name, judge.model, judge.revision),
-            index=self.index.manifest.content,
-            timings_ms={"total": (time.perf_counter() - started) * 1000, "retrieve": 0.0, "answer": 0.0},
-        )
-        return Begun(Asked(answer, {}, {}), None, started)
-
-    def write(self, begun: Begun) -> Iterator[str]:
-        """Yield what the model writes, if one is to; may run in another thread than the rest."""
-        if begun.draft is not None and self.writer is not None:
-            from rag.answering.claims import until_it_repeats
-
-            pieces = self.writer.write(begun.draft.messages, max_tokens=begun.draft.max_tokens)
-            yield from until_it_repeats(pieces)
-
-    def finish(self, begun: Begun, pieces: Iterable[str], *, tell: Tell | None = None) -> Asked:
-        """Return the answer with what a model wrote, as far as the articles bear it out; else the quoting one."""
-        if begun.draft is None or self.writer is None:
-            return begun.asked
-        from rag.answering.written import check_answer
-
-        quoted = begun.asked.answer
-        written = check_answer(
-            begun.draft,
-            pieces,
-            checker=self._checker,
-            answers=self._relevance(quoted.question, begun.draft),
-            tell=tell or (lambda _passed: None),
-        )
-        total = (time.perf_counter() - begun.started) * 1000
-        answer = replace(
-            quoted,
-            dropped=written.dropped,
-            quoted_because=written.fallback,
-            timings_ms={**quoted.timings_ms, "total": total, "answer": total - quoted.timings_ms["retrieve"]},
-        )
-        if written.claims:
-            answer = replace(
-                answer,
-                answer=written.answer,
-                claims=written.claims,
-                citations=written.citations,
-                answerer=Answerer(self.writer.name, self.writer.model, self.writer.revision),
-            )
-        if self.config.answer.keep_unsupported:
-            # A quote says what it says, whatever became of a model that said the same.
-            said = {claim.text for claim in answer.claims}
-            answer = replace(answer, unsupported=tuple(one for one in written.unsupported if one.text not in said))
-        return replace(begun.asked, answer=answer)
-
-    @cached_property
-    def rewrites(self) -> bool:
-        """Tell whether a model makes follow-ups whole, as the settings say.
-
-        Raises:
-            ConfigError: they ask for one, and there is none that writes.
-        """
-        wanted = self.config.chat.rewriter
-        if wanted == "rules":
-            return False
-        if self.writer is None:
-            if wanted == "writer":
-                raise ConfigError(
-                    "chat.rewriter is writer, and no model writes",
-                    hint="let one: --set answerer=writer, or follow rules: --set chat.rewriter=rules",
-                )
-            return False
-        from rag.answering.brief import suits
-
-        return wanted == "writer" or not suits(self.writer)
-
-    def rewrite(self, question: str, turns: Sequence[Turn]) -> Rewritten:
-        """Return what the model that writes makes of a question after the turns before it."""
-        from rag.answering.rewriting import MAX_TOKENS, Rewritten, rewrite
-
-        writer = self.writer
-        if writer is None:
-            return Rewritten(None, "no model writes")
-        return rewrite(
-            question, turns, writer=writer, write=lambda messages: writer.write(messages, max_tokens=MAX_TOKENS)
-        )
-
-    def _relevance(self, question: str, draft: Draft) -> Callable[[str], bool]:
-        from rag.answering.relevance import Relevance
-
-        if self._reader is None:
-            return lambda _claim: True
-        best = max(draft.evidence, key=lambda finding: finding.score)
-        return Relevance(self._reader, question, quoted=best.text)
-
-    def _draft(self, question: str, verdict: Verdict) -> Draft | None:
-        if self.writer is None:
-            return None
-        from rag.answering.brief import draft_brief, suits
-        from rag.answering.written import draft_answer
-
-        own = self.config.answerer == "writer"
-        section = self.config.writer if own else self.config.endpoint
-        prompt: str = self.config.writer.prompt if own else "long"
-        if prompt == "auto":
-            from rag.models.registry import prompt_of
-
-            prompt = prompt_of(self.config.writer.model) or prompt
-        if prompt in {"short", "bare"} or (prompt == "auto" and suits(self.writer)):
-            return draft_brief(
-                question, verdict, writer=self.writer, max_tokens=section.max_tokens, bare=prompt == "bare"
-            )
-        return draft_answer(question, verdict, writer=self.writer, max_tokens=section.max_tokens)
-
-    @cached_property
-    def writer(self) -> TextWriter | None:
-        """Return the model that writes answers; None where the articles are quoted."""
-        if self.config.answerer == "writer":
-            return writer_of(self.config)
-        return endpoint_of(self.config) if self.config.answerer == "endpoint" else None
-
-    @cached_property
-    def _checker(self) -> Checker:
-        from rag.answering import Checker
-
-        if self._reader is None:
-            raise ConfigError(
-                "what a model writes is checked by the reader, and reader.model is none",
-                hint="set reader.model, or quote: --set answerer=quotes",
-            )
-        from rag.answering.checking import Supporter
-        from rag.models.reader import SHIPPED, Reader
-
-        if isinstance(self._reader, Supporter):
-            return Checker(self._reader)
-        # Readers of another make say nothing of claims, so the one that ships checks them.
-        return Checker(Reader(SHIPPED, threads=self.config.threads))
-
-    def _rank(self, query: str, wanted: ArticleFilter | None, *, explain: bool) -> Ranking:
-        from rag.index.lexical import mostly_unspaced, terms
-        from rag.retrieval import RetrievalSettings, retrieve
-
-        index, section = self.index, self.config.retrieval
-        settings = RetrievalSettings(
-            k=section.k,
-            candidates=max(section.candidates, section.k),
-            fusion=section.fusion,
-            dense_weight=section.dense_weight_unspaced if mostly_unspaced(query) else section.dense_weight,
-            rrf_k=section.rrf_k,
-            duplicate_similarity=section.duplicate_similarity,
-        )
-        allowed = index.store.allowed(checked_filter(wanted), size=index.manifest.passages) if wanted else None
-        return retrieve(
-            self._query_vector(query), terms(query), index=index, settings=settings, allowed=allowed, explain=explain
-        )
-
-    @cached_property
-    def _reader(self) -> AnyReader | None:
-        return reader_of(self.config, self.reporting.notify, many=self._many)
-
-    @with_mending
-    def _open_index(self) -> Index:
-        from rag.index import open_index
-        from rag.models.encoder import same_questions
-
-        folder = self.config.index_folder()
-        try:
-            index = open_index(folder)
-        except IndexMissing:
-            self.reporting.notify(f"no index in {folder} yet: building one")
-            index_articles(self.config, [], reporting=self.reporting, encoder=self.encoder)
-            self.reporting.finish()
-            index = open_index(folder)
-        manifest = index.manifest
-        built = {**manifest.passage_settings, **manifest.lexical_settings}
-        fits = same_questions(manifest.encoder.fingerprint, self.encoder.fingerprint)
-        if fits and all(built[name] == value for name, value in _building(self.config).items()):
-            return index
-        differing = manifest.differences(index_facts(self.config, self.encoder))  # imports all that builds an index
-        if not fits:
-            raise IndexBroken(f"{folder} was built with another encoder: {', '.join(differing)}")
-        # Whether passages were encoded in eight bits is the build's own choice.
-        if other := [difference for difference in differing if not difference.startswith("encoder")]:
-            self.reporting.notify(
-                f"{folder} was built with other settings, which still hold: {', '.join(other)}; "
-                f"rebuild with: {rebuild_command(self.config)}"
-            )
-        return index
-
-    def _rarity(self, words: Sequence[str]) -> NDArray[np.float64]:
-        return self.index.lexical.rarity(words)  # opened when a question is judged, not to name the judge
-
-    @cached_property
-    def _budget_tokens(self) -> int:
-        """Return how many tokens may be read for a question: the smaller of both budgets, in a set as alone."""
-        section, reader = self.config.reader, self._reader
-        if section.budget_ms is None or reader is None:
-            return section.budget_tokens
-        from rag.models.runtime import usable_cores
-        from rag.models.speed import reading_speed
-
-        speed = reading_speed(
-            reader.revision,
-            opened=lambda: reader_of(replace(self.config, threads=1), self.reporting.notify) or reader,
-            notify=self.reporting.notify,
-        )
-        cores = self.config.threads or usable_cores()
-        return min(section.budget_tokens, speed.tokens_within(section.budget_ms, cores=cores))
-
-    def _make_judge(self) -> Judge:
-        if self._reader is not None:
-            from rag.answering import ReaderJudge
-            from rag.answering.reading import Budget
-
-            section = self.config.reader
-            return ReaderJudge(
-                self._reader,
-                rarity=self._rarity,
-                budget=Budget(section.passages, section.share, section.sentences, self._budget_tokens),
-                calibration=_calibration(self.config),
-            )
-        from rag.answering import SimilarityJudge
-
-        return SimilarityJudge(
-            model=self.encoder.name,
-            revision=self.encoder.revision,
-            encode_query=self._query_vector,
-            encode_sentences=_one_by_one(self.encoder.encode_passages),
-            rarity=self._rarity,
-        )
-
-
-def reader_of(config: Config, notify: Notify, *, many: bool = False) -> AnyReader | None:
-    """Return the reading model that the settings name; None if passages are to be compared instead.
-
-    One for `many` questions reads on one core, and is packed.
-    """
-    from rag.models.reader import Reader, own_folder
-
-    if config.reader.model == "none":
-        return None
-    if (folder := own_folder(config.reader.model)) is not None:
-        return Reader(folder, threads=1 if many else config.threads, packed=many)
-    from rag.models.foreign import load_foreign_reader
-
-    return load_foreign_reader(config.reader.model, threads=1 if many else config.threads, notify=notify)
-
-
-def _calibration(config: Config) -> Path:
-    """Return the file of the weights by which the reader's scores count, which is known to be one.
-
-    Raises:
-        ConfigError: it cannot be read, or was fitted for other features.
-    """
-    from rag.answering.reading import CALIBRATION, Calibration
-
-    file = config.calibration_file()
-    if file is None:
-        return CALIBRATION
-    hint = "fit one with: python -m training.answerer --reader READER --out FILE"
-    try:
-        features = [[*model["features"]] for model in _models_in(file)]
-        Calibration.read(file)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ConfigError(f"reader.calibration: {file} is no calibration: {error}", hint=hint) from error
-    if features != [[*model["features"]] for model in _models_in(CALIBRATION)]:
-        raise ConfigError(f"reader.calibration: {file} was fitted for another version of rag", hint=hint)
-    return file
-
-
-def _models_in(file: Path) -> list[Mapping[str, Sequence[str]]]:
-    fitted = json.loads(file.read_text(encoding="utf-8"))
-    return [fitted[name] for name in ("shortlist", "sentence", "decision")]
-
-
-def _configured_articles(config: Config) -> list[Path]:
-    paths = [near(path) for path in config.article_paths()]
-    missing = [path for path in paths if not path.exists()]
-    if missing:
-        raise ConfigError(
-            f"no articles: {missing[0]} does not exist ({config.origin('articles')})",
-            hint="name your folder: rag index FOLDER",
-        )
-    return paths
-
-
-def _one_by_one(encode: Callable[[list[str]], NDArray[np.float32]]) -> Callable[[Sequence[str]], NDArray[np.float32]]:
-    """Return an encoder (n, dim) that takes each text by itself, and remembers its vector.
-
-    What a text is encoded with changes the last bits of its vector; by itself it always has the same, so that a
-    question gets the same answer alone and in a set, whose questions share many sentences.
-    """
-    import numpy as np
-
-    remembered = functools.lru_cache(maxsize=_REMEMBERED_VECTORS)(lambda text: encode([text])[0])
-    return lambda texts: np.stack([remembered(text) for text in texts]) if texts else encode([])
-
-
-def _build_settings(config: Config) -> BuildSettings:
-    from rag.index.build import BuildSettings
-
-    return BuildSettings(**_building(config))
-
-
-class _Building(TypedDict):
-    max_tokens: int
-    overlap_sentences: int
-    k1: float
-    b: float
-
-
-def _building(config: Config) -> _Building:
-    passages, retrieval = config.passages, config.retrieval
-    return {
-        "max_tokens": passages.max_tokens,
-        "overlap_sentences": passages.overlap_sentences,
-        "k1": retrieval.k1,
-        "b": retrieval.b,
-    }
-
-
-def _worded(question: str) -> str:
-    if not question.strip():
-        raise QuestionError("the question is empty", hint='ask one: rag ask "Why did China ban Japanese seafood?"')
-    if len(question) > _MOST_CHARACTERS:
-        raise QuestionError(
-            f"the question has {len(question):,} characters, more than {_MOST_CHARACTERS:,}",
-            hint="ask about less; many questions are answered with: rag batch QUESTIONS",
-        )
-    return question
-
-
-def checked_filter(wanted: ArticleFilter) -> ArticleFilter:
-    """Return a filter whose dates are dates.
-
-    Raises:
-        ConfigError: one is none.
-    """
-    for flag, date in (("--since", wanted.since), ("--until", wanted.until)):
-        if date is not None:
-            try:
-                date_range(date)
-            except ValueError as error:
-                raise ConfigError(f"{flag}: {error}", hint=f"for example: {flag} 2023-11") from error
-    return wanted
 
 
 def _split_target(target: str, known: Sequence[str]) -> tuple[str, int | None]:

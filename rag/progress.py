@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -12,9 +14,27 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+Notify = Callable[[str], None]
+
 _SHOWN_AFTER_S = 1.0
 # Off a terminal: often enough to see that it goes on, seldom enough for the log of a night.
 _TOLD_EVERY_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reporting:
+    """Where a long piece of work tells how far it is: `notify` a line, `progress` a stage with its counts.
+
+    `note` is told, before `progress`, what came of the steps that are done. `finish` ends the stages so far.
+    """
+
+    notify: Notify = lambda _line: None
+    progress: Callable[[str, int, int], None] = lambda _stage, _done, _total: None
+    note: Notify = lambda _text: None
+    finish: Callable[[], object] = lambda: None
+
+
+SILENT = Reporting()
 
 
 class StageProgress:

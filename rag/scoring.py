@@ -1,4 +1,4 @@
-"""What `rag eval` and `rag compare` do: the pipeline put before a dataset with gold."""
+"""What `rag eval` and `rag compare` do: the engine put before a dataset with gold."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag import answer_files
+from rag.building import index_articles, index_facts
 from rag.config import Config, known_key, leaves
+from rag.engine import Engine
 from rag.errors import ConfigError, IndexBroken, IndexMissing, QuestionError
 from rag.evaluation.compare import Comparison, ScoredTopic, compare_files, compare_sides, read_side
 from rag.evaluation.datasets import Dataset, corpus_digest, corpus_lines, limited, read_dataset, read_qrels
@@ -21,15 +23,16 @@ from rag.evaluation.evaluate import Evaluation, Result, evaluate, failing, gold_
 from rag.evaluation.measures import answer_measures, correct
 from rag.evaluation.runs import run_lines
 from rag.index.generations import current_folder, open_store
+from rag.loading import encoder_of
 from rag.models.runtime import default_cache, write_atomically
 from rag.outputs import why_no_output, write_output
-from rag.pipeline import SILENT, Engine, Reporting, encoder_of, index_articles, index_facts
+from rag.progress import SILENT, Reporting
 from rag.render import DECIMALS, answer_record, to_json
 
 if TYPE_CHECKING:
     from rag.index.store import Store
+    from rag.loading import AnyReader
     from rag.models.encoder import Encoder
-    from rag.pipeline import AnyReader
     from rag.records import Answer, Article, Hit, Passage
 
 _RANKED_ARTICLES = 10

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from rag.config import Config
+from rag.engine import Engine
 from rag.errors import QuestionError
 from rag.evaluation.datasets import Dataset
 from rag.evaluation.measures import ANSWER_MEASURES
 from rag.evaluation.sweep import Sweep, combinations, rank_combinations, read_grid
+from rag.loading import encoder_of, reader_of
 from rag.models.runtime import write_atomically
-from rag.pipeline import SILENT, Engine, Reporting, encoder_of, reader_of
+from rag.progress import SILENT, Reporting
 from rag.scoring import Selection, dataset_folder, indexed, score_indexed, with_settings
 
 if TYPE_CHECKING:
@@ -27,9 +29,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rag.answering.reading import PassageReader
+    from rag.loading import AnyReader
     from rag.models.encoder import Encoder
     from rag.models.reader import Page, PassageReading
-    from rag.pipeline import AnyReader
 
 _DEV = "dev"
 

@@ -61,7 +61,7 @@ RECORD = [
     ),
     (
         "a declined question shows the nearest passages",
-        "pipeline.py",
+        "engine.py",
         "hits=found.ranking.hits,",
         "hits=found.ranking.hits if quoted.claims else (),",
     ),

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from rag import answer_files
 from rag.answering import Verdict
 from rag.batch import answer_questions
+from rag.building import index_articles
 from rag.config import Answering, Config, Reader, Retrieval
+from rag.engine import Engine
 from rag.errors import AnswersError, ConfigError, IndexBroken, QuestionError
 from rag.index import ArticleFilter
-from rag.pipeline import Engine, Reporting, index_articles
+from rag.progress import Reporting
 from rag.render import answer_record
 
 ARTICLES = {

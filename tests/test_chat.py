@@ -14,8 +14,8 @@ from rag import chat
 from rag.answering.conversation import understand
 from rag.chat import Conversation, Left, Showing, Talk, around, converse
 from rag.cli import main
+from rag.engine import Engine
 from rag.errors import ModelBroken
-from rag.pipeline import Engine
 
 ARTICLES = {
     "ban.md": "---\npublished: 2023-08-24\nsource: Times\n---\n# Ban\n\n"
@@ -359,7 +359,8 @@ def test_a_bar_is_gone_before_an_answer_is_shown(place):
     from dataclasses import replace
 
     from rag.config import load_config
-    from rag.pipeline import SILENT, ask
+    from rag.pipeline import ask
+    from rag.progress import SILENT
 
     events = []
     reporting = replace(

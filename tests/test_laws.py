@@ -8,9 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rag import formats
+from rag.building import index_articles
 from rag.config import Answering, Config, Reader
+from rag.engine import Engine
 from rag.formats import Style
-from rag.pipeline import Engine, index_articles, show
+from rag.pipeline import show
 from rag.records import Answer, Answerer, Article, Citation, Claim, Passage, Span
 
 WORDS = [

@@ -28,6 +28,9 @@ ORDER = [
     "doctor",
     "mending",
     "progress",
+    "loading",
+    "building",
+    "engine",
     "pipeline",
     "batch",
     "chat",
@@ -38,7 +41,7 @@ ORDER = [
     "cli",
 ]
 # Below mending everything takes plain values; formats shows the settings.
-CONFIG_READERS = {"mending", "pipeline", "scoring", "sweeping", "formats", "cli"}
+CONFIG_READERS = {"mending", "loading", "building", "engine", "pipeline", "scoring", "sweeping", "formats", "cli"}
 # Which modules may import a library; a folder stands for all modules in it.
 ONLY_IN = {
     "bm25s": set(),  # the oracle of the tests

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import quality
 from rag.config import Config, Reader, Retrieval
 from rag.evaluation.datasets import Dataset, Document
-from rag.pipeline import SILENT
+from rag.progress import SILENT
 from rag.records import Evidence, Question
 
 DOCUMENTS = (

@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rag.building import index_articles
 from rag.config import Config, Reader
+from rag.engine import Engine
 from rag.models import speed
 from rag.models.reader import PassageReading
 from rag.models.speed import Pair, Speed
-from rag.pipeline import Engine, index_articles
 from rag.render import answer_record
 
 

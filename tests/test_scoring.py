@@ -8,12 +8,13 @@ import pytrec_eval
 
 from rag import formats, sweeping
 from rag.batch import answer_questions
+from rag.building import index_articles
 from rag.config import Answering, Config, Retrieval
 from rag.config import Reader as ReaderSettings
+from rag.engine import Engine
 from rag.errors import ConfigError, QuestionError
 from rag.formats import Style
 from rag.models.reader import Reader
-from rag.pipeline import Engine, index_articles
 from rag.scoring import Selection, below_bars, compare, evaluate_dataset, read_bars, with_settings
 from rag.sweeping import sweep
 

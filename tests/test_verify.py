@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 
 from rag import answer_files, formats
 from rag.batch import answer_questions
+from rag.building import index_articles
 from rag.config import Answering, Config, Reader
+from rag.engine import Engine
 from rag.errors import AnswersError, IndexMissing
 from rag.formats import Style
-from rag.pipeline import Engine, index_articles
 from rag.pipeline import verify as verify_file
 
 BAN = "# Ban\n\nChina banned seafood in August [12]. Japan protested. It fell by 8.4%.\n"

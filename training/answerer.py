@@ -30,8 +30,10 @@ from sklearn.linear_model import LogisticRegression
 from rag.answering import ReaderJudge, Reading
 from rag.answering.judging import Judge, Logistic
 from rag.answering.reading import DecisionFeatures, PassageFeatures, SentenceFeatures
+from rag.building import index_articles
 from rag.config import Config, load_config
-from rag.pipeline import Engine, Reporting, index_articles
+from rag.engine import Engine
+from rag.progress import Reporting
 from rag.records import Span
 from rag.sweeping import RememberingReader
 from training import reliability

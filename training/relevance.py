@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from rag.answering import Finding, Reading
+from rag.building import index_articles
 from rag.config import load_config
+from rag.engine import Engine
 from rag.models.reader import SHIPPED, Page, Reader
-from rag.pipeline import Engine, index_articles
 
 ROOT = Path(__file__).parents[1]
 DISTANCES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)

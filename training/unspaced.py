@@ -26,8 +26,10 @@ from numpy.typing import NDArray
 
 from rag.answering.judging import Logistic
 from rag.answering.matching import CALIBRATION, DecisionFeatures, MatchingJudge, SentenceFeatures
+from rag.building import index_articles
 from rag.config import Answering, Config
-from rag.pipeline import Engine, Reporting, index_articles
+from rag.engine import Engine
+from rag.progress import Reporting
 from rag.records import Span
 from rag.sentences import split_sentences
 from training.answerer import (

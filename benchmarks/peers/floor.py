@@ -17,7 +17,7 @@ import numpy as np
 from protocol import WARM_UP, K, read_rows
 
 from rag.config import load_config
-from rag.pipeline import Engine
+from rag.engine import Engine
 
 SIDE, COPIED_BYTES, ROUNDS = 1536, 256 * 2**20, 5
 

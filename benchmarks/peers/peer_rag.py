@@ -6,7 +6,7 @@ from pathlib import Path
 from protocol import K, main
 
 from rag.config import load_config
-from rag.pipeline import Engine
+from rag.engine import Engine
 
 MORE = 30  # passages for ten articles, where an article may have several among the best
 ONE_EACH = 1.1  # passages to an article: so few that ten passages nearly always are of ten articles

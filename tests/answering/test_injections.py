@@ -12,10 +12,11 @@ from rag.answering.checking import Checker
 from rag.answering.claims import ClaimCutter
 from rag.answering.judging import Finding, Reading, Verdict
 from rag.answering.written import check_answer, draft_answer
+from rag.building import index_articles
 from rag.config import Config
 from rag.config import Reader as ReaderSettings
+from rag.engine import Engine
 from rag.models.reader import SHIPPED, Reader
-from rag.pipeline import Engine, index_articles
 from rag.records import Article, Hit, Passage
 from rag.sentences import split_sentences
 

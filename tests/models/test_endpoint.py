@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from rag.answering.writing import Message, TextWriter
 from rag.config import load_config
 from rag.errors import ConfigError, EndpointError, EndpointRefused, RagError
+from rag.loading import endpoint_of
 from rag.models import endpoint
 from rag.models.endpoint import Address, EndpointWriter
-from rag.pipeline import endpoint_of
 
 KEY = "sk-secret-0123456789"
 ASKED = [Message("system", "Answer."), Message("user", "Why?")]

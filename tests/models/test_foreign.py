@@ -12,16 +12,18 @@ import numpy as np
 import pytest
 
 from rag.answering.reading import CALIBRATION
+from rag.building import index_articles
 from rag.config import Answering, Config
 from rag.config import Reader as ReaderSection
 from rag.doctor import _reader
+from rag.engine import Engine
 from rag.errors import ConfigError, ModelBroken, ModelMissing
 from rag.models import foreign
 from rag.models.foreign import ForeignReader, load_foreign_reader, read_reader, read_task
 from rag.models.foreign_export import write_reader
 from rag.models.reader import Page
 from rag.models.sources import transformer_files
-from rag.pipeline import Engine, Reporting, index_articles
+from rag.progress import Reporting
 
 QUESTION = "Who designed the bridge?"
 HEADER = "The bridge. 1889.\n"
