@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,12 +207,13 @@ def _spans(question: NewsQuestion, cut: Slice, quote: str) -> tuple[Slice, ...]:
     """Return where the answer stands: the shortest form of it that the quote holds, else the whole quote."""
     if not question.answerable:
         return ()
-    places = [(quote.lower().find(answer.lower()), answer) for answer in question.answers]
-    found = [(place, answer) for place, answer in places if place >= 0]
+    # Whole words alone: "no" is not the beginning of "nobody".
+    places = [re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", quote, re.IGNORECASE) for answer in question.answers]
+    found = [match.span() for match in places if match is not None]
     if not found:
         return (cut,)
-    place, answer = min(found, key=lambda pair: len(pair[1]))
-    return ((cut[0] + place, cut[0] + place + len(answer)),)
+    start, end = min(found, key=lambda span: span[1] - span[0])
+    return ((cut[0] + start, cut[0] + end),)
 
 
 def _beside(article: NewsArticle, quotes: Sequence[str], *, rng: random.Random) -> Slice | None:

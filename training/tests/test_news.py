@@ -27,6 +27,17 @@ def test_the_span_is_the_shortest_answer_that_the_quote_holds():
     assert {example.passage[slice(*example.spans[0])] for example in answered} == {"4.2 million"}
 
 
+def test_an_answer_inside_another_word_is_no_span():
+    twin = "A new pier opens in May."
+    question = NewsQuestion(
+        question="Does anybody know why?", answerable=True, kind="yes-no", answers=("no",),
+        quotes=(("n01.md", "Nobody said why."),), twins=(("n01.md", twin),),
+    )  # fmt: skip
+    made = list(make_news_examples({"n01.md": ARTICLE}, [question], rng=random.Random(1)))
+    spans = [example.passage[slice(*example.spans[0])] for example in made if example.answerable]
+    assert set(spans) == {"Nobody said why."}
+
+
 def test_sentences_beside_the_gold_do_not_answer():
     beside = [example for example in make(answerable=True) if not example.answerable]
     assert beside
