@@ -30,7 +30,7 @@ from rag.models.sources import ModelFolder
 logger = logging.getLogger(__name__)
 
 # Raised whenever a change gives other vectors: it stands in an index's fingerprint.
-VERSION: Final = 1
+VERSION: Final = 2
 QUESTIONS_VERSION: Final = 2
 _LEAST_GAIN: Final = 1.2  # less is not worth vectors that are not exact
 _TIMED_PASSAGE: Final = " ".join(["bridge river steel tower"] * 20)

@@ -188,12 +188,16 @@ def save_with_plain_norms(source: Path, target: Path) -> None:
 
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".graph-") as name:
         model = onnx.load(str(source))
-        nodes = [part for node in model.graph.node for part in _without_skip_norm(node)]
-        del model.graph.node[:]
-        model.graph.node.extend(nodes)
+        _part_norms(model)
         graph = Path(name) / "model.onnx"
         onnx.save(model, str(graph))
         save_optimised(graph, target, disabled=[_SKIP_NORM_FUSION])
+
+
+def _part_norms(model: onnx.ModelProto) -> None:
+    nodes = [part for node in model.graph.node for part in _without_skip_norm(node)]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
 
 
 def _without_skip_norm(node: onnx.NodeProto) -> list[onnx.NodeProto]:
@@ -259,17 +263,20 @@ def _clear_graphs(folder: Path) -> None:
 
 
 def save_in_eight_bits(source: Path, target: Path) -> None:
-    """Save the graph in `source` as `save_optimised` does, its matrix products computed in eight bits.
+    """Save the graph in `source` as `save_with_plain_norms` does, its matrix products computed in eight bits.
 
     The weights are scaled column by column, and what they are multiplied with by the largest number in the call.
+    The graph takes texts one by one, or of one length: see `attention`.
     """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".graph-") as name:
         graph = Path(name) / "model.onnx"
+        model = _with_joined_attention(source, graph)
+        _part_norms(model)
         quantize_dynamic(
-            onnx.load(str(source)),
+            model,
             graph,
             op_types_to_quantize=["MatMul"],
             per_channel=True,
@@ -277,7 +284,7 @@ def save_in_eight_bits(source: Path, target: Path) -> None:
             # Of what the fused operators give, the type is not inferred.
             extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
         )
-        save_optimised(graph, target)
+        save_optimised(graph, target, disabled=[_SKIP_NORM_FUSION])
 
 
 def save_in_blocks(source: Path, target: Path) -> None:
@@ -290,15 +297,10 @@ def save_in_blocks(source: Path, target: Path) -> None:
     import onnx
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-    from rag.models.attention import join_attention
-
-    graph = onnx.load(str(source))
-    whole = _added_up_by_attention(graph)
+    whole = _added_up_by_attention(onnx.load(str(source)))
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".graph-") as name:
         made = Path(name) / "model.onnx"
-        if join_attention(graph):
-            onnx.save(graph, str(made))
-            graph = graph if _agree(source, made) else onnx.load(str(source))
+        graph = _with_joined_attention(source, made)
         quantizer = MatMulNBitsQuantizer(
             graph,
             bits=8,
@@ -311,6 +313,20 @@ def save_in_blocks(source: Path, target: Path) -> None:
         quantizer.process()
         onnx.save(quantizer.model.model, str(made))
         save_optimised(made, target)
+
+
+def _with_joined_attention(source: Path, tried: Path) -> onnx.ModelProto:
+    """Return the graph in `source`, its attention joined if that makes the same; `tried` is a file for the attempt."""
+    import onnx
+
+    from rag.models.attention import join_attention
+
+    graph = onnx.load(str(source))
+    if join_attention(graph):
+        onnx.save(graph, str(tried))
+        if _agree(source, tried):
+            return graph
+    return onnx.load(str(source))
 
 
 def _agree(one: Path, other: Path) -> bool:

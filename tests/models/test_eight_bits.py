@@ -187,6 +187,24 @@ def test_a_passage_in_eight_bits_is_the_same_to_the_bit_in_any_company(encoder, 
     assert np.array_equal(quick.encode_passages(TEXTS), alone)
 
 
+def test_in_eight_bits_a_layers_attention_is_one_node_and_its_norms_stand_alone(made):
+    import onnx
+
+    nodes = onnx.load(str(made.folder / "model.onnx"), load_external_data=False).graph.node
+    kinds = [node.op_type for node in nodes]
+    assert (kinds.count("MultiHeadAttention"), kinds.count("Softmax")) == (LAYERS, 0)
+    assert (kinds.count("LayerNormalization"), kinds.count("SkipLayerNormalization")) == (1 + 2 * LAYERS, 0)
+
+
+def test_attention_that_makes_something_else_when_joined_stays_apart_in_eight_bits(encoder, tmp_path, monkeypatch):
+    import onnx
+
+    monkeypatch.setattr(runtime, "_agree", lambda *_: False)
+    runtime.save_in_eight_bits(encoder._exported.model, tmp_path / "model.onnx")
+    kinds = [node.op_type for node in onnx.load(str(tmp_path / "model.onnx"), load_external_data=False).graph.node]
+    assert (kinds.count("MultiHeadAttention"), kinds.count("Softmax")) == (0, LAYERS)
+
+
 @pytest.mark.parametrize(("passages", "gain", "eight"), [(10, 2.0, True), (9, 2.0, False), (10, 1.1, False)])
 def test_a_new_index_is_in_eight_bits_if_it_is_large_and_that_is_quicker(encoder, made, passages, gain, eight):
     measured(made, gain=gain)
