@@ -295,6 +295,8 @@ def chat(
     from rag.chat import Conversation, Left, Talk, converse
     from rag.engine import Engine
 
+    if save == Path("-"):
+        raise typer.BadParameter("--save takes a file, from which it is read the next time, and not standard output")
     settings, wanted = options.settings(k=k, keep_unsupported=keep_unsupported), _filter(since, until, source, language)
     # Ctrl-C only drops a turn here, so SIGTERM must do more than that.
     with options.reporting() as reporting, Engine(settings, reporting=reporting) as engine, _on_termination(_leave):
@@ -456,6 +458,7 @@ def eval_(
     """
     from rag import formats, scoring
 
+    _one_on_standard_output(options, {"--run": run, "--answers": answers, "--report": report})
     settings, bars = options.settings(k=k), scoring.read_bars(fail_under or [])
     wanted = scoring.Selection(split=split, qrels=qrels, limit=limit, by=by, answers=False if no_answers else None)
     with options.reporting() as reporting:
@@ -468,6 +471,7 @@ def eval_(
             report=report,
             command=shlex.join(["rag", *sys.argv[1:]]),
             reporting=reporting,
+            emit=_print,
         )
     _write(options, formats.evaluation(scores, style=_style(options)))
     if missed := scoring.below_bars(scores, bars):
@@ -722,6 +726,15 @@ def _offsets(text: str | None) -> tuple[int, int] | None:
     if not (colon and start.isdecimal() and end.isdecimal()):
         raise typer.BadParameter(f"--at takes START:END, for example 120:240, got {text!r}")
     return int(start), int(end)
+
+
+def _one_on_standard_output(options: Options, files: dict[str, Path | None]) -> None:
+    """Refuse two outputs on standard output, where the scores go unless `-o` names a file for them."""
+    there = [f"{flag} -" for flag, file in files.items() if file == Path("-")]
+    there += ["the scores"] if options.file is None else []
+    if len(there) > 1:
+        hint = " (-o FILE for the scores)" if options.file is None else ""
+        raise typer.BadParameter(f"{there[0]} and {there[1]} would both go to standard output; name a file{hint}")
 
 
 def _style(options: Options) -> "Style":

@@ -8,6 +8,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+STANDARD_OUTPUT = Path("-")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 

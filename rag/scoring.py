@@ -25,7 +25,7 @@ from rag.evaluation.runs import run_lines
 from rag.index.generations import current_folder, open_store
 from rag.loading import encoder_of
 from rag.models.runtime import default_cache, write_atomically
-from rag.outputs import why_no_output, write_output
+from rag.outputs import STANDARD_OUTPUT, why_no_output, write_output
 from rag.progress import SILENT, Reporting
 from rag.render import DECIMALS, answer_record, to_json
 
@@ -63,6 +63,7 @@ def evaluate_dataset(
     path: Path,
     *,
     selection: Selection,
+    emit: Callable[[str], object],
     run: Path | None = None,
     answers: Path | None = None,
     report: Path | None = None,
@@ -72,6 +73,8 @@ def evaluate_dataset(
 ) -> Evaluation:
     """Return the scores on a dataset; writes rankings, scored answers and a report to the files that are named.
 
+    `emit` is given what is to be written to `-`, standard output.
+
     A dataset that brings its articles is indexed in a cache, unless `--index` names where. The report names `command`
     as what it came from.
 
@@ -80,7 +83,7 @@ def evaluate_dataset(
         ReportError: what draws a report is not installed.
     """
     for file in (run, answers, report):
-        if file is not None:
+        if file is not None and file != STANDARD_OUTPUT:
             _prepare(file)
     if report is not None:
         from rag.evaluation.charts import require_matplotlib
@@ -93,11 +96,11 @@ def evaluate_dataset(
         count, first = len(evaluation.lost), evaluation.lost[0]
         reporting.notify(f"the gold of {count} questions stands nowhere in the index, first that of {first}")
     if run is not None:
-        _write(run, run_lines((result.id, result.articles) for result in evaluation.results))
+        _write(run, run_lines((result.id, result.articles) for result in evaluation.results), emit=emit)
     if answers is not None:
-        _write(answers, (to_json(scored_record(result)) + "\n" for result in evaluation.results))
+        _write(answers, (to_json(scored_record(result)) + "\n" for result in evaluation.results), emit=emit)
     if report is not None:
-        _write(report, iter([_report(evaluation, config, command)]))
+        _write(report, iter([_report(evaluation, config, command)]), emit=emit)
     return evaluation
 
 
@@ -390,7 +393,10 @@ def _corpus_file(dataset: Dataset) -> Path:
     return file
 
 
-def _write(file: Path, lines: Iterator[str]) -> None:
+def _write(file: Path, lines: Iterator[str], *, emit: Callable[[str], object]) -> None:
+    if file == STANDARD_OUTPUT:
+        emit("".join(lines))
+        return
     try:
         write_output(file, "".join(lines).encode())
     except OSError as error:

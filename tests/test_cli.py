@@ -368,6 +368,43 @@ def test_notices_name_nothing_that_moves_the_cursor(place, rag):
     assert "\x1b" not in err
 
 
+GOLD = {"id": "q1", "question": QUESTION, "answers": ["August"], "evidence": [{"article": "ban.md", "quote": "China"}]}
+
+
+@pytest.mark.usefixtures("built")
+@pytest.mark.parametrize(("flag", "begins"), [("--run", "q1 Q0 ban.md 1 "), ("--answers", "{"), ("--report", "<!")])
+def test_a_dash_writes_to_standard_output_what_the_scores_leave_free(place, rag, flag, begins):
+    (place / "gold.jsonl").write_text(json.dumps(GOLD))
+    code, out, _ = rag("eval", "gold.jsonl", flag, "-", "-o", "scores.txt")
+    assert (code, out.startswith(begins)) == (0, True)
+    assert (place / "scores.txt").read_text().startswith("gold: 1 questions")
+    assert not (place / "-").exists()
+
+
+@pytest.mark.usefixtures("built")
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--run", "-"], "--run - and the scores would both"),
+        (["--run", "-", "-o", "-"], "--run - and the scores would both"),
+        (["--run", "-", "--answers", "-", "-o", "scores.txt"], "--run - and --answers - would both"),
+    ],
+)
+def test_two_outputs_on_standard_output_are_wrong_usage(place, rag, arguments, told):
+    (place / "gold.jsonl").write_text(json.dumps(GOLD))
+    code, out, err = rag("eval", "gold.jsonl", *arguments)
+    assert (code, out) == (2, "")
+    assert told in " ".join(err.split())
+    assert not (place / "-").exists()
+
+
+@pytest.mark.usefixtures("built")
+def test_what_is_typed_is_not_saved_to_standard_output(place, rag):
+    code, _, err = rag("chat", "--save", "-")
+    assert (code, "--save takes a file" in " ".join(err.split())) == (2, True)
+    assert not (place / "-").exists()
+
+
 def test_a_notice_that_nobody_takes_is_no_error(monkeypatch):
     class Full(io.StringIO):
         def write(self, _text):

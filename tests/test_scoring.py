@@ -70,8 +70,9 @@ def questions(tmp_path):
 def scored(config, questions, word_encoder):
     def score(dataset=questions, config=config, **options):
         files = {name: options.pop(name, None) for name in ("run", "answers", "report")}
+        emit = options.pop("emit", print)
         selection = Selection(**{"by": None, **options, "answers": options.get("scored_answers")})
-        return evaluate_dataset(config, dataset, selection=selection, encoder=word_encoder, **files)
+        return evaluate_dataset(config, dataset, selection=selection, emit=emit, encoder=word_encoder, **files)
 
     return score
 

@@ -48,6 +48,18 @@ def test_a_link_out_of_the_root_is_refused(tmp_path):
     assert refused == {"folder": reason, "y.md": None, "z.md": reason}
 
 
+def test_a_link_to_xml_that_is_not_followed_is_told(tmp_path):
+    root = tmp_path / "root"
+    write(root / "y.md")
+    write(tmp_path / "outside" / "feed.xml", '<rss version="2.0"/>')
+    (root / "out.xml").symlink_to(tmp_path / "outside" / "feed.xml")
+    (root / "nowhere.xml").symlink_to(tmp_path / "gone.xml")
+    (root / "picture.png").symlink_to(tmp_path / "gone.png")
+    refused = {file.id: file.refused for file in find_files([root])}
+    nowhere, out = "it is a link that leads nowhere", "it is a link out of the folder"
+    assert refused == {"nowhere.xml": nowhere, "out.xml": out, "y.md": None}
+
+
 def test_a_file_that_a_link_leads_to_again_is_one_article(tmp_path):
     write(tmp_path / "sub" / "x.md")
     (tmp_path / "a.md").symlink_to(tmp_path / "sub" / "x.md")
