@@ -754,6 +754,7 @@ def _style(options: Options) -> "Style":
         width=shutil.get_terminal_size().columns,
         color=terminal and not plain,
         terminal=terminal,
+        fitted=terminal or bool(os.environ.get("COLUMNS")),
     )
 
 

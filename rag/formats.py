@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from rag import render
@@ -24,18 +24,26 @@ if TYPE_CHECKING:
     from rag.verify import Verification
 
 _JSON, _MARKDOWN = "json", "markdown"
-CELL_CHARACTERS = 44
 EXPLAINED_ROWS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """Where output goes: how wide it may be, whether with colour, and whether to a terminal, which needs escapes."""
+    """Where output goes: how wide it may be, whether with colour, and whether to a terminal, which needs escapes.
+
+    Tables keep to the width where they are `fitted`; else whoever reads them line by line finds a row in each.
+    """
 
     format: str
     width: int
     color: bool
     terminal: bool
+    fitted: bool = False
+
+    @property
+    def table_width(self) -> int | None:
+        """Return the width that tables keep to, if any."""
+        return self.width if self.fitted else None
 
 
 def answer(asked: Asked, *, style: Style, unfolded: bool = False) -> str:
@@ -71,11 +79,15 @@ def search(found: Found, *, explain: bool, style: Style) -> str:
         return render.to_json(record | ({"explain": list(_explained(found))} if explain else {}))
     if style.format == _MARKDOWN:
         text = render.hits_markdown(ranking.hits, texts=ranking.texts, articles=found.articles)
-        return f"{text}\n\n```text\n{_explain_table(found)}\n```" if explain else text
+        return (
+            f"{text}\n\n```text\n{_explain_table(found, style=replace(style, color=False, fitted=False))}\n```"
+            if explain
+            else text
+        )
     text = render.hits_text(
         ranking.hits, texts=ranking.texts, articles=found.articles, width=style.width, color=style.color
     )
-    return f"{text}\n\n{_explain_table(found, color=style.color)}" if explain else text
+    return f"{text}\n\n{_explain_table(found, style=style)}" if explain else text
 
 
 def piece(shown: Slice, *, style: Style) -> str:
@@ -97,12 +109,13 @@ def build_report(report: BuildReport, *, dry_run: bool, style: Style) -> str:
     names = ("added", "changed", "removed")
     listed = [f"{name:<8} {render.escape_name(article)}" for name in names for article in getattr(report, name)]
     copies = [
-        f"copy     {render.escape_name(copy.article)}: {'the same' if copy.exact else 'nearly the same'} text as "
-        f"{render.escape_name(copy.of)}"
+        _named(
+            "copy", copy.article, f"{'the same' if copy.exact else 'nearly the same'} text as {copy.of}", style=style
+        )
         for copy in report.duplicates
     ]
     without = [
-        f"{name:<8} {render.escape_name(failure.path)}: {render.escape_name(failure.reason)}"
+        _named(name, failure.path, failure.reason, style=style)
         for name in ("empty", "failed", *(["skipped"] if dry_run else []))
         for failure in getattr(report, name)
     ]
@@ -110,10 +123,10 @@ def build_report(report: BuildReport, *, dry_run: bool, style: Style) -> str:
     told = [*names, "unchanged", "failed", *(name for name in some if getattr(report, name))]
     counts = ", ".join(f"{len(getattr(report, name))} {name}" for name in told)
     if dry_run:
-        return "\n".join([*listed, *without, f"would be: {counts}"])
+        return "\n".join([*listed, *without, _flowed([], f"would be: {counts}", style=style)])
     resumed = f", {report.resumed} taken from an interrupted build" if report.resumed else ""
     total = f"{report.articles} articles in {report.passages} passages, {report.encoded} encoded{resumed}"
-    return "\n".join([*copies, *without, f"{total} ({counts})"])
+    return "\n".join([*copies, *without, _flowed([], f"{total} ({counts})", style=style)])
 
 
 def rolled_back(done: RolledBack, *, style: Style) -> str:
@@ -160,17 +173,17 @@ def status(state: Status, *, style: Style) -> str:
             }
         )
     lines = [
-        _generation(manifest),
+        _flowed([], _generation(manifest), style=style),
         f"index    {render.escape(str(state.folder))}",
         f"content  {manifest.content[:16]}",
         f"encoder  {render.escape(manifest.encoder.name)} ({manifest.encoder.revision[:12]})",
-        *(f"empty    {render.escape_name(f['path'])}: {render.escape_name(f['reason'])}" for f in manifest.empty),
-        *(f"skipped  {render.escape_name(f['path'])}: {render.escape_name(f['reason'])}" for f in manifest.skipped),
-        *(f"failed   {render.escape_name(f['path'])}: {render.escape_name(f['reason'])}" for f in manifest.failed),
+        *(_named("empty", f["path"], f["reason"], style=style) for f in manifest.empty),
+        *(_named("skipped", f["path"], f["reason"], style=style) for f in manifest.skipped),
+        *(_named("failed", f["path"], f["reason"], style=style) for f in manifest.failed),
     ]
     columns = ("id", "title", "source", "published", "passages")
-    rows = [[item[name] if name == "id" else _shortened(item[name]) for name in columns] for item in state.articles]
-    return _tabled("\n".join(lines), columns, rows, style=style, right=(4,))
+    rows = [[item[name] for name in columns] for item in state.articles]
+    return _tabled("\n".join(lines), columns, rows, style=style, right=(4,), cut=(1, 2))
 
 
 def models(found: Models, *, style: Style) -> str:
@@ -294,7 +307,7 @@ def _explained(found: Found) -> Iterable[dict[str, object]]:
         yield {"id": passage.id, **facts}
 
 
-def _explain_table(found: Found, *, color: bool = False) -> str:
+def _explain_table(found: Found, *, style: Style) -> str:
     headers = ("passage", "rank", "fused", "meaning", "", "words", "", "dropped")
     explained = list(_explained(found))
     rows = [
@@ -310,21 +323,42 @@ def _explain_table(found: Found, *, color: bool = False) -> str:
         ]
         for row in explained[:EXPLAINED_ROWS]
     ]
-    table = render.table(headers, rows, right=(1, 2, 3, 4, 5, 6), color=color)
+    table = render.table(headers, rows, right=(1, 2, 3, 4, 5, 6), width=style.table_width, color=style.color)
     rest = len(explained) - EXPLAINED_ROWS
     return f"{table}\nand {rest} more; --json has them all" if rest > 0 else table
 
 
 def _tabled(
-    above: str, headers: Sequence[str], rows: Sequence[Sequence[object]], *, style: Style, right: Sequence[int] = ()
+    above: str,
+    headers: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    style: Style,
+    right: Sequence[int] = (),
+    cut: Sequence[int] = (),
 ) -> str:
     if style.format == _MARKDOWN:
         lines = [[render.markdown("" if cell is None else str(cell)) for cell in row] for row in (headers, *rows)]
         ruled = [lines[0], ["---"] * len(headers), *lines[1:]]
         body = "\n".join(f"| {' | '.join(row)} |" for row in ruled)
     else:
-        body = render.table(headers, rows, right=right, color=style.color)
+        body = render.table(headers, rows, right=right, cut=cut, width=style.table_width, color=style.color)
     return f"{above}\n\n{body}" if above else body
+
+
+def _named(kind: str, name: str, about: str, *, style: Style) -> str:
+    """Return a file or an article with what is told of it, in lines where there is a width to keep to."""
+    label = f"{kind:<8} "
+    safe = render.escape_name(about.removeprefix(f"cannot read {name}: ").removeprefix(f"{name} is "))
+    return _flowed([label, f"{render.escape_name(name)}:"], f" {safe}", style=style)
+
+
+def _flowed(names: Sequence[str], text: str, *, style: Style) -> str:
+    """Return names and a text behind them, in lines under the text where there is a width to keep to."""
+    if style.table_width is None:
+        return "".join([*names, text])
+    pieces = [*(render.Piece(name, name=True) for name in names), render.Piece(text)]
+    return "\n".join(render.wrap(pieces, width=style.table_width, indent=sum(map(len, names[:1]))))
 
 
 def _generation(manifest: Manifest) -> str:
@@ -333,11 +367,6 @@ def _generation(manifest: Manifest) -> str:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _shortened(value: object) -> object:
-    """Return a cell of a table; a long title would push the other columns off the screen."""
-    return f"{value[: CELL_CHARACTERS - 1]}…" if isinstance(value, str) and len(value) > CELL_CHARACTERS else value
 
 
 def _number(value: object) -> str:

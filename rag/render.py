@@ -7,6 +7,7 @@ title, turn the reading direction round, nor hide; in Markdown it can make no li
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -236,6 +237,11 @@ _UNBROKEN = re.compile(rf"[{_OPENING}]*(?:(?![{_CLOSING}])[{_UNSPACED}]|[^{_UNSP
 _MARKER = re.compile(r"(?:\[\d+\])+[.,;:!?。，]*")
 _HEADING_MARK = re.compile(r"^ {0,3}#{1,6} +", re.MULTILINE)
 NARROWEST = 20
+# How wide a title or the like is in a table that has no width to keep to, and how narrow columns may become.
+CUT_CELLS = 44
+_LEAST_CUT, _LEAST_FOLDED = 10, 14
+_GAP = "  "
+_BREAKABLE = re.compile(r".+?(?:(?<=\w)[/_.,:;=#-]+(?=\w)|$)")
 # Of the passages of a declined question, how many people are shown; the record has them all.
 NEAREST = 3
 
@@ -444,21 +450,108 @@ def hits_text(
 
 
 def table(
-    headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Collection[int] = (), color: bool = False
+    headers: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Collection[int] = (),
+    cut: Collection[int] = (),
+    width: int | None = None,
+    color: bool = False,
 ) -> str:
-    """Return aligned columns under their headers; those numbered in `right`, from 0, are set flush right."""
+    """Return aligned columns under their headers; those numbered in `right`, from 0, are set flush right.
+
+    In a `width`, cells go over several lines, but for those in `cut`, which end in an ellipsis, and those in `right`.
+    Where that leaves too little for a column, each row is a block of lines: its first cell, then header and cell of
+    the others. Without a width, cells are as wide as they are, but for those in `cut`.
+    """
     cells = [[escape_name("" if value is None else str(value)) for value in row] for row in rows]
-    widths = [max(_cells(row[column]) for row in [list(headers), *cells]) for column in range(len(headers))]
+    natural = [max(_cells(row[column]) for row in [list(headers), *cells]) for column in range(len(headers))]
+    if width is None:
+        widths: list[int] | None = [min(w, CUT_CELLS) if column in cut else w for column, w in enumerate(natural)]
+    else:
+        width = max(width, NARROWEST)
+        widths = _fitted(natural, width=width - len(_GAP) * (len(headers) - 1), right=right, cut=cut)
+    if widths is None:
+        return "\n".join(line for row in cells for line in _block(headers, row, width=width or NARROWEST, color=color))
+    lines = []
+    for place, row in enumerate([list(headers), *cells]):
+        parts = [
+            [shortened(cell, size)] if column in cut else folded(cell, size)
+            for column, (cell, size) in enumerate(zip(row, widths, strict=True))
+        ]
+        for line in itertools.zip_longest(*parts, fillvalue=""):
+            padded = []
+            for column, (cell, size) in enumerate(zip(line, widths, strict=True)):
+                room = " " * (size - _cells(cell))
+                padded.append(room + cell if column in right else cell + room)
+            text = _GAP.join(padded).rstrip()
+            lines.append(_painted(Piece(text, BOLD)) if color and place == 0 else text)
+    return "\n".join(lines)
 
-    def line(row: Sequence[str]) -> str:
-        padded = []
-        for column, cell in enumerate(row):
-            room = " " * (widths[column] - _cells(cell))
-            padded.append(room + cell if column in right else cell + room)
-        return "  ".join(padded).rstrip()
 
-    head = line(headers)
-    return "\n".join([_painted(Piece(head, BOLD)) if color else head, *map(line, cells)])
+def _fitted(natural: Sequence[int], *, width: int, right: Collection[int], cut: Collection[int]) -> list[int] | None:
+    """Return how wide each column may be, the widest narrowed first; None where one would be too narrow to read."""
+    widths = list(natural)
+    folding = [column for column in range(len(natural)) if column not in right and column not in cut]
+    for columns, least in ((cut, 16), (folding, 24), (cut, _LEAST_CUT), (folding, _LEAST_FOLDED)):
+        while (over := sum(widths) - width) > 0:
+            wide = sorted((column for column in columns if widths[column] > least), key=lambda column: widths[column])
+            if not wide:
+                break
+            # Down to the next one, and from there on all of them a cell at a time.
+            next_one = max([least, *(widths[column] for column in wide[:-1])])
+            widths[wide[-1]] -= min(over, max(1, widths[wide[-1]] - next_one))
+    return widths if sum(widths) <= width else None
+
+
+def _block(headers: Sequence[str], row: Sequence[str], *, width: int, color: bool) -> list[str]:
+    """Return a row as lines: its first cell, then each other behind its header; a cell without one joins the last."""
+    told: list[list[str]] = []
+    for header, cell in zip(headers, row, strict=True):
+        if told and (not header or (not told[0][0] and len(told) == 1)):
+            told[-1] = [told[-1][0] or header, f"{told[-1][1]} {cell}".strip()]
+        else:
+            told.append([header, cell])
+    (_, first), *others = told
+    names = max((_cells(header) for header, _ in others), default=0)
+    room = width - names - 2 * len(_GAP)
+    lines = [_painted(Piece(line, BOLD)) if color else line for line in folded(first, width)]
+    for header, cell in others:
+        if room < _LEAST_CUT and cell:
+            lines += [f"{_GAP}{line}" for line in folded(header, width - len(_GAP))]
+            lines += [f"{_GAP * 2}{line}" for line in folded(cell, width - 2 * len(_GAP))]
+        elif cell:
+            label = f"{_GAP}{header}{' ' * (names - _cells(header))}{_GAP}"
+            behind = folded(cell, room)
+            lines += [f"{' ' * _cells(label) if place else label}{line}" for place, line in enumerate(behind)]
+    return lines
+
+
+def folded(text: str, width: int) -> list[str]:
+    """Return a cell's text in lines of at most `width` cells, at least one.
+
+    It is broken at blanks, and a word that is wider than a line behind its marks, or else anywhere.
+    """
+    lines = [""]
+    for run in re.findall(r"\s+|\S+", text):
+        for word in _UNBROKEN.findall(run):
+            for part in [word] if _cells(word) <= width else _BREAKABLE.findall(word):
+                if _cells(lines[-1] + part) <= width:
+                    lines[-1] += part
+                else:
+                    lines += _chopped(part, width)
+    return [line.strip() for line in lines if line.strip()] or [""]
+
+
+def shortened(text: str, width: int) -> str:
+    """Return a text of at most `width` cells, with an ellipsis for what is left out."""
+    return text if _cells(text) <= width else f"{_chopped(text, width - 1)[0].rstrip()}…"
+
+
+def _chopped(text: str, width: int) -> list[str]:
+    from rich.cells import chop_cells
+
+    return [part for part in chop_cells(text, width, unicode_version="latest") if part]
 
 
 def error_text(error: RagError) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from rich.cells import cell_len
 
 from rag import cli, pipeline
 from rag.cli import main
@@ -396,6 +397,33 @@ def test_two_outputs_on_standard_output_are_wrong_usage(place, rag, arguments, t
     assert (code, out) == (2, "")
     assert told in " ".join(err.split())
     assert not (place / "-").exists()
+
+
+LONG = "---\ntitle: {}\nsource: {}\npublished: 2023-08-01\n---\nChina banned seafood.\n"
+
+
+@pytest.mark.parametrize("columns", [40, 50, 60, 80, 200])
+@pytest.mark.parametrize("arguments", [["status"], ["config"], ["index"], ["search", "seafood", "--explain"]])
+def test_nothing_that_is_listed_is_wider_than_the_terminal(place, rag, monkeypatch, arguments, columns):
+    for number, title in enumerate(["中国全面禁止进口日本水产品引发关注", "A ban " * 9]):
+        (place / "articles" / f"{'long-name-' * 3}{number}.md").write_text(LONG.format(title, "Wire and others"))
+    (place / "articles" / "out-of-the-folder-of-articles.xml").symlink_to(place / "config.yaml")
+    rag("index", "-q")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    _, out, _ = rag(*arguments)
+    wide = [line for line in out.splitlines() if cell_len(line) > columns]
+    # What can be typed again, as a path, is not broken.
+    assert [line for line in wide if not line.startswith("index ") and len(line.split()) > 2] == []
+
+
+def test_a_row_is_a_line_where_no_width_is_known(place, rag):
+    name = f"{'long-name-' * 9}.md"
+    (place / "articles" / name).write_text(LONG.format("A ban " * 9, "Wire"))
+    rag("index", "-q")
+    _, out, _ = rag("status")
+    (line,) = [line for line in out.splitlines() if name in line]
+    assert "A ban A ban" in line
+    assert "2023-08-01" in line
 
 
 @pytest.mark.usefixtures("built")

@@ -1,6 +1,7 @@
 import json
 import re
 import unicodedata
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -419,6 +420,64 @@ def test_no_hits_are_said_to_be_none():
 def test_columns_of_a_table_are_aligned_by_cells():
     shown = render.table(["name", "n"], [["中国", 3], ["x", None], ["long name", 10]], right={1})
     assert shown.splitlines() == ["name        n", "中国        3", "x", "long name  10"]
+
+
+tables = st.integers(1, 6).flatmap(
+    lambda columns: st.tuples(
+        st.lists(st.sampled_from(["", "id", "title", "日付"]), min_size=columns, max_size=columns),
+        st.lists(
+            st.lists(
+                prose | texts | st.sampled_from(["a/very-long_name/of.a-file.md", "", 7]),
+                min_size=columns,
+                max_size=columns,
+            ),
+            max_size=4,
+        ),
+    )
+)
+
+
+@given(table=tables, width=st.integers(20, 120))
+def test_no_line_of_a_table_is_wider_than_there_is_room_and_no_character_is_lost(table, width):
+    headers, rows = table
+    shown = render.table(headers, rows, width=width)
+    assert [line for line in shown.splitlines() if cell_len(line, unicode_version="latest") > width] == []
+    # Blocks, which narrow tables become, have the header in each row.
+    left = Counter("".join(shown.split()))
+    left.subtract("".join(render.escape_name(str(cell)) for row in rows for cell in row if cell is not None))
+    assert all(count >= 0 for character, count in left.items() if not character.isspace())
+
+
+@given(titles=st.lists(texts, min_size=1, max_size=4), width=st.integers(20, 120), room=st.booleans())
+def test_a_column_that_is_cut_has_a_line_for_each_row(titles, width, room):
+    shown = render.table(["id", "title"], [["x.md", title] for title in titles], cut={1}, width=width if room else None)
+    _, *lines = shown.splitlines()
+    assert len(lines) == len(titles)
+    for line, title in zip(lines, titles, strict=True):
+        assert cell_len(line, unicode_version="latest") <= (width if room else len("x.md  ") + render.CUT_CELLS)
+        assert line.endswith("…") or line == f"x.md  {render.escape_name(title)}".rstrip()
+
+
+def test_names_of_a_narrow_table_are_broken_behind_their_marks_and_titles_cut():
+    rows = [["seafood-ban-of-august.md", "China bans seafood of Japan", 12], ["b.md", "禁止进口日本水产品吗？", 3]]
+    shown = render.table(["id", "title", "n"], rows, right={2}, cut={1}, width=36)
+    assert shown.splitlines() == [
+        "id                    title        n",
+        "seafood-ban-of-       China ban…  12",
+        "august.md",
+        "b.md                  禁止进口…    3",
+    ]
+
+
+def test_a_table_without_room_becomes_a_block_for_each_row():
+    headers, row = ["passage", "rank", "meaning", "", "dropped"], ["seafood-ban.md#0", 1, "0.463", "#1", None]
+    shown = render.table(headers, [row], right={1, 2, 3}, width=30, color=True)
+    assert shown.splitlines() == ["\x1b[1mseafood-ban.md#0\x1b[0m", "  rank     1", "  meaning  0.463 #1"]
+
+
+def test_a_block_begins_with_the_name_of_a_row_though_a_mark_stands_before_it():
+    shown = render.table(["", "check", "detail"], [["warn", "reading speed", "none was measured"]], width=24)
+    assert shown.splitlines() == ["warn reading speed", "  detail  none was", "          measured"]
 
 
 def test_an_error_says_what_happened_and_what_to_type():
