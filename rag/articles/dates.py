@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterable
 from datetime import date
 
-_NAMES = (
+MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
 _YEAR = r"(?<!\d)(?P<year>[12]\d{3})(?!\d)"
 _DAY = r"(?<!\d)(?P<day>\d{1,2})(?:st|nd|rd|th)?(?!\d)"
 _NUMBER = r"(?P<month>\d{1,2})(?!\d)"
-_NAME = rf"\b(?P<month>{'|'.join(f'{name[:3]}(?:{name[3:]})?' for name in _NAMES)}|sept)\b\.?"
+_NAME = rf"\b(?P<month>{'|'.join(f'{name[:3]}(?:{name[3:]})?' for name in MONTHS)}|sept)\b\.?"
 
 # Of the forms with slashes only those with the year in front are read: 4/5/2023 is April to some and May to others.
 _FULL = tuple(
@@ -65,7 +65,7 @@ def _iso(match: re.Match[str]) -> str | None:
     month = parts.get("month")
     if month is None:
         return parts["year"]
-    number = int(month) if month.isdecimal() else [name[:3] for name in _NAMES].index(month[:3].lower()) + 1
+    number = int(month) if month.isdecimal() else [name[:3] for name in MONTHS].index(month[:3].lower()) + 1
     try:
         day = date(int(parts["year"]), number, int(parts.get("day") or 1))
     except ValueError:

@@ -28,8 +28,8 @@ def split_front_matter(content: str) -> FrontMatter:
     """Return the text and the front matter of an article; blank lines around the text belong to neither.
 
     Values stay as they are written: `2023-11-17` is no date yet, `no` is a language and no boolean. Lists are joined
-    by ", ", and a key without a value is left out. A block that holds no keys, such as two thematic breaks around a
-    sentence, is text.
+    by ", ", and a key without a value has an empty one. A block that holds no keys, such as two thematic breaks around
+    a sentence, is text.
 
     Raises:
         ArticleError: the block is not closed, is not YAML, or uses what YAML has for programs: anchors, aliases, tags.
@@ -80,7 +80,7 @@ def _read(block: str) -> dict[str, str] | None:
         raise ArticleError(f"the front matter is not YAML{where}: {error.problem or error.context}") from error
     except yaml.YAMLError as error:
         raise ArticleError(f"the front matter is not YAML: {error}") from error
-    return {str(key).strip(): text for key, value in loaded.items() if (text := _written(value))}
+    return {str(key).strip(): _written(value) for key, value in loaded.items()}
 
 
 def _refuse_programs(block: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from rag.articles.dates import find_dates, parse_date
+from rag.articles.dates import MONTHS, find_dates, parse_date
 from rag.articles.files import suffix_of
 from rag.records import Span
 
@@ -16,7 +16,7 @@ FIELDS = ("title", "source", "author", "published", "language", "url")
 _EDGE_LINES = 5
 _LONGEST_TITLE = 160
 _LONGEST_SOURCE = 80
-_LONGEST_DATELINE = 80
+_LONGEST_BYLINE = 160
 # Of a longer line nothing is told: no title or name of a source is so long, and the patterns would take forever.
 _LONGEST_TELLING = 400
 _SAMPLE_CHARACTERS = 20_000
@@ -34,7 +34,36 @@ _PUBLISHED = re.compile(
 )
 _CITY = re.compile(r"^[A-Z][A-Z .,'’/-]{2,40},?\s*$")
 _WEEKDAY = re.compile(r"(?:mon|tues|wednes|thurs|fri|satur|sun)day,?\s*$", re.IGNORECASE)
-_AFTER_DATE = re.compile(r"^[\s,|–—-]*(?:(?:at\s+)?\d{1,2}:\d{2}.*)?$")
+_AFTER_DATE = re.compile(
+    r"^[\s,|·•–—-]*(?:(?:at\s+)?\d{1,2}:\d{2}.*|\d{1,2}\s?[時时]\s?\d{1,2}\s?分?.{0,8}|\d{1,2}[ -]min(?:ute)?s?[ -]read"
+    r"|(?:last )?(?:updated|modified)\b.*)?$",
+    re.IGNORECASE,
+)
+# What stands between the names of a byline and its date.
+_BETWEEN = r"(?:\s*[,|·•/–—-]+\s*|\s+)(?:(?:published|posted)?\s*(?:on|at)?\s*[:,]?\s*)?"
+_BYLINE = re.compile(
+    rf"^(?:(?:written|posted|published|reported)\s+)?by:?\s+(?P<names>\S.*?){_BETWEEN}$", re.IGNORECASE
+)
+_BYLINE_BEHIND = re.compile(
+    r"^\s*[,|·•/–—-]*\s*(?:(?:written|posted|published|reported)\s+)?by:?\s+(?P<names>\S.*)$", re.IGNORECASE
+)
+_CREDITED = r"(?:来源|來源|出典|作者|记者|記者|撰文|编辑|編輯|文)"
+_CREDIT = re.compile(rf"^{_CREDITED}\s*(?:[:：/／|｜]\s*|\s)[^\s。！？][^。！？]{{0,40}}?[\s|｜/／,，]+$")
+_CREDIT_BEHIND = re.compile(
+    rf"^[\s|｜,，]*(?:\d{{1,2}}[:：]\d{{2}}(?:[:：]\d{{2}})?)?[\s|｜,，]*{_CREDITED}\s*[:：/／|｜]\s*[^\s。！？][^。！？]{{0,40}}$"
+)
+# Small words that may stand among the names and places of a byline, whose other words begin with a capital.
+_IN_BYLINES = frozenset(
+    re.findall(
+        r"\w+",
+        "and with from in at for of the our de del della da di du dos la le van von der den ter ten al el bin ibn"
+        " correspondent reporter reporters editor editors writer writers staff senior chief contributor admin bureau",
+    )
+)
+_NO_NAMES = re.compile(
+    rf"\b(?:{'|'.join(MONTHS)}|(?:mon|tues|wednes|thurs|fri|satur|sun)day)\b|\d|(?:\w{4}\.|[!?:;])\s*$", re.IGNORECASE
+)
+_MOST_BYLINE_WORDS = 14
 _AGENCY = re.compile(r"^\s*(?:\([\w /]+\))?\s*(?:--|[–—-])\s")
 _SOURCE = re.compile(
     r"^(?:culled from|source\s*[:：]|originally published (?:in|by)|first published (?:in|by)|reprinted from"
@@ -75,10 +104,10 @@ def from_front_matter(values: Mapping[str, str], *, origin: str = "front matter"
     """Return the metadata of an article's front matter, or of its row, as `origin` says.
 
     A `published` that is no date stays among the others as it is written; its origin is set and its field is not, so
-    that no guess takes its place.
+    that no guess takes its place. A field without a value stays among the others too, and leaves its place to a guess.
     """
-    fields = {key.lower(): value for key, value in values.items() if key.lower() in FIELDS}
-    others = {key: value for key, value in values.items() if key.lower() not in FIELDS}
+    fields = {key.lower(): value for key, value in values.items() if value and key.lower() in FIELDS}
+    others = {key: value for key, value in values.items() if not value or key.lower() not in FIELDS}
     origins = dict.fromkeys(fields, origin)
     if "published" in fields:
         written = fields.pop("published")
@@ -166,9 +195,29 @@ def _dateline(line: str) -> str | None:
         before, after = _WEEKDAY.sub("", line[:start]), line[end:]
         if _CITY.match(before) and (_AGENCY.match(after) or _AFTER_DATE.match(after)):
             return iso
-        if len(line) <= _LONGEST_DATELINE and _PUBLISHED.match(before) and _AFTER_DATE.match(after):
+        if len(line) <= _LONGEST_BYLINE and _stands_in_byline(before, after):
             return iso
     return None
+
+
+def _stands_in_byline(before: str, after: str) -> bool:
+    """Tell whether a date with this before and after it is all that a line holds beside who wrote the article."""
+    opened = _PUBLISHED.match(before) or not before.strip()
+    if ((opened or _CREDIT.match(before)) and _AFTER_DATE.match(after)) or (opened and _CREDIT_BEHIND.match(after)):
+        return True
+    if (byline := _BYLINE.match(before)) and _AFTER_DATE.match(after):
+        return _are_names(byline["names"])
+    return bool(opened and (byline := _BYLINE_BEHIND.match(after)) and _are_names(byline["names"]))
+
+
+def _are_names(text: str) -> bool:
+    """Tell whether a text can be the names, offices and places of a byline: no word of prose is among them."""
+    words = re.findall(r"[^\W\d_][\w.'’-]*", text)
+    known = [word.lower().strip(".") in _IN_BYLINES for word in words]
+    named = [word[0].isupper() or word[0].lower() == word[0].upper() for word in words]
+    some = any(named) or words == ["admin"]
+    fit = len(words) <= _MOST_BYLINE_WORDS and all(k or n for k, n in zip(known, named, strict=True))
+    return some and fit and not _NO_NAMES.search(text)
 
 
 def _source(edges: Sequence[str]) -> str | None:

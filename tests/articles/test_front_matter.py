@@ -29,9 +29,13 @@ def test_values_stay_as_they_are_written():
     }
 
 
-def test_keys_without_a_value_are_left_out_and_lists_joined():
-    block = "author: null\nurl:\nsource: ~\ntags: [a, b]\nplace: {city: Rome}"
-    assert split_front_matter(f"---\n{block}\n---\nText.").values == {"tags": "a, b", "place": '{"city": "Rome"}'}
+def test_lists_are_joined_and_keys_without_a_value_are_empty():
+    block = "author: null\nurl:\nsource: ~\nnotes: []\ntags: [a, b]\nplace: {city: Rome}"
+    without = dict.fromkeys(["author", "url", "source", "notes"], "")
+    assert split_front_matter(f"---\n{block}\n---\nText.").values == without | {
+        "tags": "a, b",
+        "place": '{"city": "Rome"}',
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,8 @@
+from datetime import date
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rag.articles import find_furniture
 from rag.articles.metadata import Metadata, detect_language, from_front_matter, from_text, title_of_file
@@ -42,6 +46,83 @@ def test_the_title_is_a_heading_or_a_short_first_line(text, title):
 )
 def test_a_dateline_tells_the_date(line):
     assert told(f"A bridge\n{line}\nText.")["published"] == "2023-11-17"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "By Jane Roe, 3 June 2023",
+        "*By Jane Roe | June 3, 2023*",
+        "June 3, 2023 | By Jane Roe",
+        "Saturday, June 3, 2023 by admin",
+        "Published 3 June 2023",
+        "Published 3 June 2023 by Jane Roe",
+        "Published: 3 June 2023 | Updated: 4 June 2023",
+        "3 June 2023 · 5 min read",
+        "BY JANE ROE and J. VAN DER O'NEIL – Published 3 June 2023",
+        "By Jane Roe, senior correspondent in Beijing, June 3, 2023 10:20 am EDT",
+        "By Jane Roe, Kyodo News, Tokyo | 3 June 2023 | Updated 5 June 2023",
+        "2023年6月3日 10:15 来源：新华网",
+        "来源：新华社 2023年6月3日 10:15",
+        "记者 王伟 2023年6月3日",
+        "2023年6月3日 5時00分",
+    ],
+)
+def test_a_line_with_who_wrote_it_tells_the_date(line):
+    assert told(f"A bridge\n{line}\n\nText.")["published"] == "2023-06-03"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "By 3 June 2023, the ministers had met.",
+        "By Friday, 3 June 2023",
+        "By noon, 3 June 2023",
+        "3 June 2023 by noon",
+        "By June, 3 June 2023",
+        "By Jane Roe, 3 June 2023, the ship had sunk.",
+        "By Jane Roe, who met the minister on 3 June 2023",
+        "It was written by Jane Roe, 3 June 2023",
+        "Photo by Jane Roe, 3 June 2023",
+        "June 3, 2023: By Jane's account the ship sank.",
+        "Updated: 3 June 2023",
+        "记者2023年6月3日从外交部获悉。",
+        "2023年6月3日 5時00分に地震がありました。",
+    ],
+)
+def test_a_line_that_says_more_than_who_wrote_it_tells_no_date(line):
+    assert told(f"A bridge\n{line}\n\nText.")["published"] is None
+
+
+days = st.dates(date(1900, 1, 1), date(2099, 12, 31))
+written_days = st.sampled_from(["%d %B %Y", "%B %d, %Y", "%Y-%m-%d", "%b. %d, %Y", "%Y/%m/%d"])
+names = st.lists(
+    st.sampled_from(["Jane", "Roe", "O'Neil", "J.", "Müller", "and", "van der Berg", "Tokyo"]), min_size=1, max_size=4
+).filter(lambda parts: parts[0] != "and")
+# Each sentence has a word that no byline has.
+prose = st.lists(
+    st.sampled_from(
+        ["drowned", "by", "on", "the", "Jane", "ship", "published", "sank", "of", "Tokyo", "from", "and", "|", ","]
+    ),
+    max_size=8,
+)
+
+
+@given(day=days, form=written_days, names=names, mark=st.sampled_from([", ", " | ", " – ", " · ", " on "]))
+def test_a_byline_tells_its_date_whatever_the_names_and_marks(day, form, names, mark):
+    for line in (f"By {' '.join(names)}{mark}{day:{form}}", f"{day:{form}} | by {' '.join(names)}"):
+        assert told(f"A bridge\n{line}\n\nText.")["published"] == day.isoformat(), line
+
+
+@given(
+    day=days,
+    form=written_days,
+    words=st.tuples(prose, prose).filter(lambda words: "drowned" in words[0] + words[1]),
+    stop=st.sampled_from(["", "."]),
+)
+def test_no_sentence_tells_the_date_of_its_article(day, form, words, stop):
+    line = " ".join([*words[0], f"{day:{form}}", *words[1]])
+    assert told(f"A bridge\n{line[0].upper()}{line[1:]}{stop}\n\nText.")["published"] is None
 
 
 @pytest.mark.parametrize(
@@ -94,6 +175,13 @@ def test_front_matter_that_is_no_date_stays_as_written():
     assert metadata.fields == {"title": "A"}
     assert metadata.others == {"published": "last spring", "tags": "x, y"}
     assert metadata.origins["published"] == "front matter"
+
+
+def test_a_field_without_a_value_is_kept_as_it_stands_and_a_weaker_witness_fills_it():
+    metadata = from_front_matter({"author": "", "published": "", "tags": ""})
+    assert (metadata.fields, metadata.others) == ({}, {"author": "", "published": "", "tags": ""})
+    filled = metadata.or_else({"published": "2023-06-03"}, origin="text")
+    assert (filled.fields, filled.origins) == ({"published": "2023-06-03"}, {"published": "text"})
 
 
 def test_a_weaker_witness_fills_only_what_is_missing():
