@@ -34,3 +34,7 @@ class KeptRows:
             with self._file.open("a", encoding="utf-8") as lines:
                 lines.write("\n" + json.dumps(row, ensure_ascii=False))
         return row
+
+    def kept(self, key: str) -> Row | None:
+        """Return the row that is kept under a key, whatever its stamp; None if there is none."""
+        return self._rows.get(key)

@@ -27,7 +27,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +78,7 @@ class MovedVectors:
     name, revision, dim, passage_tokens = "moved", "0" * 64, 384, 254
 
     def __init__(self, real: np.ndarray) -> None:
-        self.fingerprint = "moved-1"
+        self.fingerprint, self.backend = "moved-1", "moved"
         self._real = real
         # A copy, or all of the sorted square would be kept.
         self._near = np.argsort(-(real @ real.T), axis=1)[:, 1 : NEIGHBOURS + 1].copy()
@@ -99,6 +99,10 @@ class MovedVectors:
         real = self._real
         rows = real[a] + rng.random((len(texts), 1)) * (real[near_a] - real[a]) + 0.6 * (real[near_b] - real[b])
         return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+    def encode_series(self, series: Iterable[Sequence[str]]) -> Iterator[NDArray[np.float32]]:
+        """Yield unit rows of one list of passages after another."""
+        return map(self.encode_passages, series)
 
 
 def write_articles(folder: Path, *, passages: int) -> None:

@@ -50,8 +50,13 @@ def index_articles(
     encoder = encoder or encoder_of(config, reporting.notify)
 
     def choose(fingerprint: str | None, passages: int) -> Encoder:
-        from_passages = config.building.int8_from
-        return encoder.for_index(fingerprint, passages=passages, int8_from=from_passages, notify=reporting.notify)
+        return encoder.for_index(
+            fingerprint,
+            passages=passages,
+            int8_from=config.building.int8_from,
+            backend=config.encoder.backend,
+            notify=reporting.notify,
+        )
 
     with telling_mending(config, roots, add=add):
         return build_index(

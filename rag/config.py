@@ -48,6 +48,9 @@ class Encoder:
     query_prompt: str | None = setting(None, about="put before a question; null: what the model asks for")
     passage_prompt: str | None = setting(None, about="put before a passage; null: what the model asks for")
     max_tokens: int | None = setting(None, low=16, high=32768, about="longest input; null: what the model was made for")
+    backend: Literal["auto", "onnx-fp32", "onnx-int8", "torch-bf16", "cuda-bf16"] = setting(
+        "auto", about="what encodes the passages of a new index; auto: of large ones, the quickest here that is near"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class Building:
         4000,
         low=1,
         high=1_000_000_000,
-        about="from so many passages on, encode a new index in eight bits if quicker here",
+        about="from so many passages on, encoder.backend auto takes the quickest here that is near",
     )
 
 

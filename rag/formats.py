@@ -176,7 +176,8 @@ def status(state: Status, *, style: Style) -> str:
         _flowed([], _generation(manifest), style=style),
         f"index    {render.escape(str(state.folder))}",
         f"content  {manifest.content[:16]}",
-        f"encoder  {render.escape(manifest.encoder.name)} ({manifest.encoder.revision[:12]})",
+        f"encoder  {render.escape(manifest.encoder.name)} ({manifest.encoder.revision[:12]})"
+        + (f", passages by {render.escape(manifest.encoder.backend)}" if manifest.encoder.backend else ""),
         *(_named("empty", f["path"], f["reason"], style=style) for f in manifest.empty),
         *(_named("skipped", f["path"], f["reason"], style=style) for f in manifest.skipped),
         *(_named("failed", f["path"], f["reason"], style=style) for f in manifest.failed),

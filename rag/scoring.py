@@ -364,7 +364,8 @@ def indexed(config: Config, dataset: Dataset, *, reporting: Reporting, encoder: 
         return config
     roots = config.article_paths() if dataset.corpus is None else [_corpus_file(dataset)]
     built_of = json.dumps([str(root.absolute()) for root in roots] if dataset.corpus is None else [])
-    facts = json.dumps(index_facts(config, encoder), sort_keys=True) + built_of + f" {config.building.int8_from}"
+    facts = json.dumps(index_facts(config, encoder), sort_keys=True) + built_of
+    facts += f" {config.building.int8_from} {config.encoder.backend}"
     folder = dataset_folder(dataset) / f"index-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
     settings = replace(config, index=str(folder), folders={**config.folders, "index": Path()})
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -165,10 +165,12 @@ class _Remembering:
         return getattr(self._encoder, name)
 
     def for_index(
-        self, fingerprint: str | None, *, passages: int, int8_from: int, notify: Callable[[str], None]
+        self, fingerprint: str | None, *, passages: int, int8_from: int, backend: str, notify: Callable[[str], None]
     ) -> Encoder:
         """Return the encoder that an index is to be built with, which encodes no text twice either."""
-        chosen = self._encoder.for_index(fingerprint, passages=passages, int8_from=int8_from, notify=notify)
+        chosen = self._encoder.for_index(
+            fingerprint, passages=passages, int8_from=int8_from, backend=backend, notify=notify
+        )
         return cast("Encoder", self) if chosen is self._encoder else remembering(chosen)
 
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -180,6 +182,10 @@ class _Remembering:
     ) -> NDArray[np.float32]:
         """Return unit rows: (n, dim) float32."""
         return self._remembered("passage", texts, lambda new: self._encoder.encode_passages(new, progress=progress))
+
+    def encode_series(self, series: Iterable[Sequence[str]]) -> Iterator[NDArray[np.float32]]:
+        """Yield unit rows, (n, dim) float32, of one list of passages after another."""
+        return map(self.encode_passages, series)
 
     def _remembered(
         self, kind: str, texts: Sequence[str], encode: Callable[[list[str]], NDArray[np.float32]]

@@ -84,6 +84,7 @@ class WordEncoder:
     name = "words"
     revision = "0" * 64
     fingerprint = "words-1"
+    backend = "counting"
     dim = 64
     passage_tokens = 62
 
@@ -98,6 +99,9 @@ class WordEncoder:
         if progress is not None:
             progress(len(texts))
         return self._encode(texts)
+
+    def encode_series(self, series):
+        return map(self.encode_passages, series)
 
     def encode_queries(self, texts):
         return self._encode(texts)

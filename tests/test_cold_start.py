@@ -96,6 +96,7 @@ def built(run, tmp_path_factory):
     (folder / "config.yaml").write_text(CONFIG.format("none"))
     made = run(folder, "index")
     assert made.code == 0, made.err
+    assert made.loaded & TRAINERS == set()  # whatever the processor and a GPU could do with torch
     return folder
 
 

@@ -86,7 +86,7 @@ def main():
         whole = time.process_time() - started
         rows.append({**clock.spent, "all": whole, "rest": whole - sum(clock.spent.values())})
     stages = {name: float(np.median([row.get(name, 0.0) for row in rows]) * 1000) for name in rows[0]}
-    exported = engine.encoder._questions or engine.encoder._exported  # noqa: SLF001  # nobody else needs to know
+    exported = engine.encoder._questions or engine.encoder.exported  # noqa: SLF001  # nobody else needs to know
     tokens = np.mean([len(ids) for ids, _ in engine.encoder._tokens(asked)])  # noqa: SLF001
     weights, products, bytes_read = weights_of(exported.model)
     told = {

@@ -16,6 +16,7 @@ import itertools
 import json
 import shutil
 from array import array
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -91,6 +92,11 @@ class PassageEncoder(Protocol):
         ...
 
     @property
+    def backend(self) -> str:
+        """Return the name of what computes a passage's vector."""
+        ...
+
+    @property
     def passage_tokens(self) -> int:
         """Return how many tokens of its own a passage may have."""
         ...
@@ -99,10 +105,8 @@ class PassageEncoder(Protocol):
         """Return each text's tokens without special ones, as code-point offsets."""
         ...
 
-    def encode_passages(
-        self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None
-    ) -> NDArray[np.float32]:
-        """Return unit rows: (n, dim) float32."""
+    def encode_series(self, series: Iterable[Sequence[str]]) -> Iterator[NDArray[np.float32]]:
+        """Yield unit rows, (n, dim) float32, of one list of passages after another."""
         ...
 
 
@@ -229,7 +233,7 @@ def build_index(
             _encode(staging, encoder, journal, progress=progress)
             manifest = Manifest(
                 content=content,
-                encoder=EncoderFacts(encoder.name, encoder.revision, encoder.fingerprint, encoder.dim),
+                encoder=_facts_of(encoder, reused if not encoded else None),
                 passage_settings=settings.passages,
                 lexical_settings=settings.lexical,
                 metric=METRIC,
@@ -256,6 +260,12 @@ def build_index(
                 resumed=resumed,
                 duplicates=copies,
             )
+
+
+def _facts_of(encoder: PassageEncoder, kept: Index | None) -> EncoderFacts:
+    """Return what a manifest says of the encoder; what is `kept` whole was made by what it says of itself."""
+    backend = encoder.backend if kept is None else kept.manifest.encoder.backend
+    return EncoderFacts(encoder.name, encoder.revision, encoder.fingerprint, encoder.dim, backend)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,14 +328,20 @@ def _encode(staging: Staging, encoder: PassageEncoder, journal: Journal, *, prog
     """Encode the texts that are missing, each batch into the journal as soon as it is done."""
     total, _ = staging.counts()
     done = 0
-    texts = staging.missing()
-    while batch := list(itertools.islice(texts, _BATCH_PASSAGES)):
-        hashes = [digest for digest, _ in batch]
-        vectors = encoder.encode_passages([text for _, text in batch])
+    under_way: deque[list[str]] = deque()
+
+    def batches() -> Iterator[list[str]]:
+        texts = staging.missing()
+        while batch := list(itertools.islice(texts, _BATCH_PASSAGES)):
+            under_way.append([digest for digest, _ in batch])
+            yield [text for _, text in batch]
+
+    for vectors in encoder.encode_series(batches()):
+        hashes = under_way.popleft()
         first = journal.size
         journal.append(hashes, vectors)
         staging.remember(zip(hashes, range(first, journal.size), strict=True))
-        done += len(batch)
+        done += len(hashes)
         progress("encoding", done, total)
 
 

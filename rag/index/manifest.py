@@ -19,12 +19,16 @@ _SHOWN_CHARACTERS = 32
 
 @dataclass(frozen=True, slots=True)
 class EncoderFacts:
-    """The encoder that made the vectors: its name, the hash of its weights, and all that decides a passage's vector."""
+    """The encoder that made the vectors: its name, the hash of its weights, and all that decides a passage's vector.
+
+    `backend` is what the last vectors were made by; "" where that is not known.
+    """
 
     name: str
     revision: str
     fingerprint: str
     dim: int
+    backend: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ encoded, so cutting passages by tokens needs the tokenizer alone.
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -21,16 +22,23 @@ from rag.models.runtime import Session, default_cache, open_session, usable_core
 from rag.models.sources import find_model, weights_hash
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from tokenizers import Tokenizer
 
 Vectors: TypeAlias = NDArray[np.float32]
+Tokens: TypeAlias = tuple[list[int], list[int]]  # a text's ids and types
 
 # What a batch of this size passes from one layer to the next stays in a core's cache: 2,048 tokens take 9 % longer.
 DEFAULT_BATCH_TOKENS: Final = 512
 # Texts are sorted by length within a window, so that any number of them can be encoded in bounded memory.
 WINDOW_TEXTS: Final = 1024
+# What passages are encoded by: see `backends`.
+ONNX_FP32: Final = "onnx-fp32"
+ONNX_INT8: Final = "onnx-int8"
 _UNIT_TOLERANCE: Final = 1e-3
-_EIGHT_BITS: Final = "eight_bits"
+# What is added to a fingerprint where passages are not in full precision, by the name of what they are in.
+_PRECISIONS: Final = {"int8": "eight_bits", "bf16": "bfloat16"}
 _SPARED_PADDING: Final = 8  # tokens: so little padding is never worth a batch of its own
 
 
@@ -38,7 +46,9 @@ class Encoder:
     """A bi-encoder that was exported: it turns texts into unit vectors, and cuts them into tokens.
 
     `revision` is the hash of the model's weights. `max_tokens` counts the prompt and the special tokens; what is longer
-    loses its end. `questions` is the export with another graph for them. An encoder may be used from several threads.
+    loses its end. `questions` is the export with another graph for them, `source` the folder of the model itself.
+    `backend` names what encodes passages; `eight_bits` and `bfloat16` are the version of what is not in full precision.
+    An encoder may be used from several threads.
     """
 
     def __init__(
@@ -53,7 +63,11 @@ class Encoder:
         threads: int = 0,
         session: Session | None = None,
         eight_bits: int | None = None,
+        bfloat16: int | None = None,
         questions: ExportedEncoder | None = None,
+        source: Path | None = None,
+        backend: str = ONNX_FP32,
+        batch_tokens: int = DEFAULT_BATCH_TOKENS,
     ) -> None:
         self.name = name
         self.revision = revision
@@ -61,10 +75,14 @@ class Encoder:
         self.max_tokens = exported.max_tokens if max_tokens is None else max_tokens
         self.query_prompt = exported.query_prompt if query_prompt is None else query_prompt
         self.passage_prompt = exported.passage_prompt if passage_prompt is None else passage_prompt
-        self._exported = exported
-        self._threads = threads
+        self.exported = exported
+        self.threads = threads
+        self.source = source
+        self.backend = backend
         self._given_session = session
         self._eight_bits = eight_bits
+        self._bfloat16 = bfloat16
+        self._batch_tokens = batch_tokens
         self._questions = questions
         if self.max_tokens > exported.max_tokens:
             raise ConfigError(
@@ -100,43 +118,80 @@ class Encoder:
             "export_version": EXPORT_VERSION,
             "passage_prompt": self.passage_prompt,
             "max_tokens": self.max_tokens,
-            **({} if self._eight_bits is None else {_EIGHT_BITS: self._eight_bits}),
         }
+        for precision, version in (("int8", self._eight_bits), ("bf16", self._bfloat16)):
+            if version is not None:
+                facts[_PRECISIONS[precision]] = version
         return json.dumps(facts, ensure_ascii=False)
 
     def for_index(
-        self, fingerprint: str | None, *, passages: int, int8_from: int, notify: Callable[[str], None] | None = None
+        self,
+        fingerprint: str | None,
+        *,
+        passages: int,
+        int8_from: int,
+        backend: str = "auto",
+        notify: Callable[[str], None] | None = None,
     ) -> Encoder:
-        """Return what encodes passages of an index: as those were that it holds, else as is quick and near enough.
-
-        `fingerprint` is what it was built under, None for a new one of so many passages. From `int8_from` passages on
-        they are encoded in eight bits, if that is quicker on this machine; questions never are.
+        """Return what encodes passages of an index: see `backends.encoder_for_index`.
 
         Raises:
-            ModelBroken: the index is in eight bits, and these cannot be made here.
+            ConfigError, ModelMissing, ModelBroken: what the index is in, or the backend, cannot be had here.
         """
-        in_eight_bits = fingerprint is not None and _EIGHT_BITS in fingerprint
-        if not in_eight_bits and (fingerprint is not None or passages < int8_from):
-            return self
-        from rag.models.eight_bits import VERSION, ensure_eight_bits
+        from rag.models.backends import encoder_for_index
 
-        try:
-            made = ensure_eight_bits(self._exported, notify=notify)
-        except ModelBroken:
-            if in_eight_bits:
-                raise
-            return self
-        if not in_eight_bits and not made.worth_using:
-            return self
+        return encoder_for_index(
+            self, fingerprint, passages=passages, from_passages=int8_from, backend=backend, notify=notify
+        )
+
+    def in_eight_bits(self, exported: ExportedEncoder, *, version: int) -> Encoder:
+        """Return an encoder of passages with a graph in eight bits; it takes them one by one."""
+        return self._other(exported, backend=ONNX_INT8, eight_bits=version)
+
+    def in_bfloat16(
+        self,
+        session: Session,
+        *,
+        version: int,
+        backend: str,
+        threads: int | None = None,
+        batch_tokens: int = DEFAULT_BATCH_TOKENS,
+    ) -> Encoder:
+        """Return an encoder of passages that a session in bfloat16 encodes, in batches of so many tokens."""
+        return self._other(
+            self.exported,
+            backend=backend,
+            session=session,
+            bfloat16=version,
+            threads=threads,
+            batch_tokens=batch_tokens,
+        )
+
+    def _other(
+        self,
+        exported: ExportedEncoder,
+        *,
+        backend: str,
+        threads: int | None = None,
+        session: Session | None = None,
+        eight_bits: int | None = None,
+        bfloat16: int | None = None,
+        batch_tokens: int = DEFAULT_BATCH_TOKENS,
+    ) -> Encoder:
         return Encoder(
-            made.of(self._exported),
+            exported,
             name=self.name,
             revision=self.revision,
             query_prompt=self.query_prompt,
             passage_prompt=self.passage_prompt,
             max_tokens=self.max_tokens,
-            threads=self._threads,
-            eight_bits=VERSION,
+            threads=self.threads if threads is None else threads,
+            session=session,
+            eight_bits=eight_bits,
+            bfloat16=bfloat16,
+            source=self.source,
+            backend=backend,
+            batch_tokens=batch_tokens,
         )
 
     def token_spans(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
@@ -166,7 +221,7 @@ class Encoder:
         self,
         texts: Sequence[str],
         *,
-        batch_tokens: int = DEFAULT_BATCH_TOKENS,
+        batch_tokens: int | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> Vectors:
         """Return the passages' vectors, in their order: (n, dim) float32, unit rows.
@@ -177,11 +232,11 @@ class Encoder:
         Raises:
             ModelBroken: the model gave a vector without length, or one that is not finite.
         """
-        batches = self._batches(texts, prompt=self.passage_prompt, batch_tokens=batch_tokens)
+        batches = self.encode_batches(texts, batch_tokens=batch_tokens)
         return self._gathered(len(texts), batches, progress=progress)
 
     def encode_batches(
-        self, texts: Sequence[str], *, batch_tokens: int = DEFAULT_BATCH_TOKENS
+        self, texts: Sequence[str], *, batch_tokens: int | None = None
     ) -> Iterator[tuple[list[int], Vectors]]:
         """Yield passages' vectors as they are made: the places in `texts` of a batch, and its (n, dim) rows.
 
@@ -190,7 +245,33 @@ class Encoder:
         Raises:
             ModelBroken: the model gave a vector without length, or one that is not finite.
         """
+        if batch_tokens is None:
+            batch_tokens = self._batch_tokens
         return self._batches(texts, prompt=self.passage_prompt, batch_tokens=batch_tokens)
+
+    def encode_series(self, series: Iterable[Sequence[str]]) -> Iterator[Vectors]:
+        """Yield the vectors of one list of passages after another: (n, dim) float32, unit rows.
+
+        While a list is encoded, the next one is cut into tokens.
+
+        Raises:
+            ModelBroken: the model gave a vector without length, or one that is not finite.
+        """
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(1) as beside:
+            counted = 0
+            waiting: Future[list[Tokens]] | None = None
+            for texts in itertools.chain(series, [None]):
+                coming = None
+                if texts is not None:
+                    coming = beside.submit(self._tokens, [_encodable(self.passage_prompt + text) for text in texts])
+                if waiting is not None:
+                    tokens = waiting.result()
+                    batches = self._token_batches(tokens, batch_tokens=self._batch_tokens, counted=counted)
+                    yield self._gathered(len(tokens), batches, progress=None)
+                    counted += len(tokens)
+                waiting = coming
 
     def _gathered(
         self, size: int, batches: Iterator[tuple[list[int], Vectors]], *, progress: Callable[[int], None] | None
@@ -214,23 +295,26 @@ class Encoder:
         for first in range(0, len(texts), WINDOW_TEXTS):
             window = texts[first : first + WINDOW_TEXTS]
             tokens = self._tokens([_encodable(prompt + text) for text in window])
-            # In eight bits, what shares a batch would change a vector by more than rounding, so each text is by itself;
-            # the graph for questions knows no padding.
-            alone = self._eight_bits is not None or (asked and self._questions is not None)
-            most = 1 if alone else batch_tokens
-            batches = list(batches_by_length([len(ids) for ids, _ in tokens], batch_tokens=most))
-            for batch, rows in zip(batches, self._run_all(tokens, batches, first, asked=asked), strict=True):
+            for batch, rows in self._token_batches(tokens, batch_tokens=batch_tokens, counted=first, asked=asked):
                 yield [first + place for place in batch], rows
 
-    def _run_all(
-        self, tokens: list[tuple[list[int], list[int]]], batches: list[list[int]], first: int, *, asked: bool
-    ) -> Iterator[Vectors]:
+    def _token_batches(
+        self, tokens: list[Tokens], *, batch_tokens: int, counted: int, asked: bool = False
+    ) -> Iterator[tuple[list[int], Vectors]]:
+        """Return vectors and the places of their texts; errors count a text from `counted` on."""
+        # In eight bits, what shares a batch would change a vector by more than rounding, so each text is by itself; the
+        # graph for questions knows no padding.
+        alone = self._eight_bits is not None or (asked and self._questions is not None)
+        batches = list(batches_by_length([len(ids) for ids, _ in tokens], batch_tokens=1 if alone else batch_tokens))
+        return zip(batches, self._run_all(tokens, batches, counted, asked=asked), strict=True)
+
+    def _run_all(self, tokens: list[Tokens], batches: list[list[int]], first: int, *, asked: bool) -> Iterator[Vectors]:
         """Yield the vectors of batches, in their order.
 
         Several batches are run side by side, one a core: sharing each among all cores takes a tenth longer, as they
         wait for each other at every layer.
         """
-        workers = min(self._threads or usable_cores(), len(batches))
+        workers = min(self.threads or usable_cores(), len(batches))
         alone = workers < 2  # noqa: PLR2004  # one by one
         if asked and self._questions is not None:
             session = self._question_session
@@ -250,18 +334,16 @@ class Encoder:
             # Whoever is interrupted waits for the batches that have begun, and for no others.
             pool.shutdown(cancel_futures=True)
 
-    def _tokens(self, texts: list[str]) -> list[tuple[list[int], list[int]]]:
+    def _tokens(self, texts: list[str]) -> list[Tokens]:
         # A single question is not worth waking the tokenizer's threads for.
         encodings = [self._tokenizer.encode(texts[0])] if len(texts) == 1 else self._tokenizer.encode_batch(texts)
         # A model without special tokens sees nothing in an empty text; padding then stands in for it.
-        return [(encoding.ids or [self._exported.pad_id], encoding.type_ids or [0]) for encoding in encodings]
+        return [(encoding.ids or [self.exported.pad_id], encoding.type_ids or [0]) for encoding in encodings]
 
-    def _run(
-        self, session: Session, tokens: list[tuple[list[int], list[int]]], first: int, batch: list[int]
-    ) -> Vectors:
+    def _run(self, session: Session, tokens: list[Tokens], first: int, batch: list[int]) -> Vectors:
         shape = len(tokens), max(len(ids) for ids, _ in tokens)
         feed = {
-            "input_ids": np.full(shape, self._exported.pad_id, dtype=np.int64),
+            "input_ids": np.full(shape, self.exported.pad_id, dtype=np.int64),
             "attention_mask": np.zeros(shape, dtype=np.int64),
             "token_type_ids": np.zeros(shape, dtype=np.int64),
         }
@@ -269,7 +351,7 @@ class Encoder:
             feed["input_ids"][row, : len(ids)] = ids
             feed["attention_mask"][row, : len(ids)] = 1
             feed["token_type_ids"][row, : len(ids)] = types
-        vectors = session.run(None, {name: feed[name] for name in self._exported.inputs})[0]
+        vectors = session.run(None, {name: feed[name] for name in self.exported.inputs})[0]
         unit = np.abs(np.linalg.norm(vectors, axis=1) - 1) <= _UNIT_TOLERANCE
         if not unit.all():  # NaN compares as false, so it is refused as well
             place = first + batch[int(np.argmin(unit))]
@@ -283,7 +365,7 @@ class Encoder:
     def _session(self) -> Session:
         if self._given_session is not None:
             return self._given_session
-        session: Session = open_session(self._exported.model, threads=self._threads, packed=self._exported.packed)
+        session: Session = open_session(self.exported.model, threads=self.threads, packed=self.exported.packed)
         return session
 
     @cached_property
@@ -299,31 +381,42 @@ class Encoder:
         """Return a session whose runs keep to the thread that they are called from."""
         if self._given_session is not None:
             return self._given_session
-        session: Session = open_session(self._exported.model, threads=1, packed=self._exported.packed)
+        session: Session = open_session(self.exported.model, threads=1, packed=self.exported.packed)
         return session
 
     # Truncation is a state of the tokenizer, so the spans of whole texts need one of their own: switching it to and fro
     # would show one thread's setting to another.
     @cached_property
     def _whole_tokenizer(self) -> Tokenizer:
-        return _load_tokenizer(self._exported.tokenizer)
+        return _load_tokenizer(self.exported.tokenizer)
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
-        tokenizer = _load_tokenizer(self._exported.tokenizer)
+        tokenizer = _load_tokenizer(self.exported.tokenizer)
         tokenizer.enable_truncation(max_length=self.max_tokens)
         return tokenizer
 
 
 def same_questions(one: str, other: str) -> bool:
-    """Tell whether the same vectors of questions fit two fingerprints, however many bits the passages were made in."""
+    """Tell whether the same vectors of questions fit two fingerprints, in whatever precision the passages are."""
     if one == other:
         return True
     try:
-        facts = [{**json.loads(fingerprint), _EIGHT_BITS: None} for fingerprint in (one, other)]
+        whole = dict.fromkeys(_PRECISIONS.values())
+        facts = [{**json.loads(fingerprint), **whole} for fingerprint in (one, other)]
     except (ValueError, TypeError):  # another encoder's, which may be any text
         return False
     return facts[0] == facts[1]
+
+
+def precision_of(fingerprint: str) -> str:
+    """Return what an index's vectors are in, by its fingerprint: "fp32", "int8" or "bf16"."""
+    try:
+        facts = json.loads(fingerprint)
+    except ValueError:  # another encoder's, which may be any text
+        return "fp32"
+    known = facts if isinstance(facts, dict) else {}
+    return next((precision for precision, key in _PRECISIONS.items() if key in known), "fp32")
 
 
 def load_encoder(
@@ -361,6 +454,7 @@ def load_encoder(
         max_tokens=max_tokens,
         threads=threads,
         questions=graph_for_questions(exported, notify=notify),
+        source=found.folder,
     )
 
 

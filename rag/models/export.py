@@ -47,17 +47,16 @@ _UNLIMITED_TOKENS: Final = 1_000_000  # transformers gives 1e30 where a tokenize
 _DEFAULT_MAX_TOKENS: Final = 512
 _LEAST_COSINE: Final = 0.999
 _LONGEST_CHECK_TOKENS: Final = 1024
-_OFFLINE: Final = {
+OFFLINE: Final = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    "CUDA_VISIBLE_DEVICES": "",
 }
+_ALONE: Final = {"TOKENIZERS_PARALLELISM": "false", "CUDA_VISIBLE_DEVICES": ""}
 # The child finds this package wherever the parent did, but last of all, and nothing in the working folder before it.
-_CHILD: Final = (
+CHILD: Final = (
     "import runpy, sys; sys.path.append(sys.argv.pop(1)); runpy.run_module(sys.argv.pop(1), run_name='__main__')"
 )
 CHECKED_TEXTS: Final = (
@@ -291,10 +290,10 @@ def main(arguments: Sequence[str], *, write: Callable[[Path, Path], None] = writ
 
 def _export_apart(model: ModelFolder, *, target: Path, by: str, instead: str) -> None:
     root = Path(__file__).resolve().parents[2]
-    command = [sys.executable, "-P", "-c", _CHILD, str(root), by, str(model.folder), str(target)]
+    command = [sys.executable, "-P", "-c", CHILD, str(root), by, str(model.folder), str(target)]
     child = subprocess.run(  # noqa: S603  (our own interpreter and module, no shell)
         command,
-        env={**os.environ, **_OFFLINE},
+        env={**os.environ, **OFFLINE, **_ALONE},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -618,6 +618,38 @@ def test_the_encoder_of_passages_is_chosen_once_and_kept(articles, index, word_e
     assert len(other.encoded) == open_index(index).manifest.passages
 
 
+def test_the_manifest_names_what_made_the_last_vectors(articles, index, word_encoder):
+    class Elsewhere(WordEncoder):
+        backend = "another machine"
+
+    build(articles, index, word_encoder)
+    assert open_index(index).manifest.encoder.backend == "counting"
+    (articles / "talks.md").unlink()  # nothing is encoded for that
+    build(articles, index, Elsewhere())
+    assert open_index(index).manifest.encoder.backend == "counting"
+    (articles / "new.txt").write_text("A new article.\n\nIt says little.")
+    build(articles, index, Elsewhere())
+    assert open_index(index).manifest.encoder.backend == "another machine"
+
+
+def test_an_index_that_is_to_be_in_another_precision_has_to_be_built_again(articles, index, word_encoder):
+    build(articles, index, word_encoder)
+    before = current_folder(index)
+    with pytest.raises(IndexBroken, match="words-1 → words-2"):
+        build(articles, index, word_encoder, choose=lambda _fingerprint, _passages: OtherEncoder())
+    assert current_folder(index) == before
+
+
+def test_vectors_of_another_precision_in_the_journal_are_not_taken(articles, index, word_encoder):
+    index.mkdir()
+    with Journal(index / "journal", fingerprint="words-2", dim=64) as journal:
+        build(articles, index.with_name("probe"), word_encoder)
+        digests = open_index(index.with_name("probe")).store.stored("ban.md").passage_hashes
+        journal.append(digests[:1], word_encoder.encode_queries(["seafood"]))
+    report = build(articles, index, word_encoder, choose=lambda _fingerprint, _passages: word_encoder)
+    assert (report.resumed, report.encoded) == (0, report.passages)
+
+
 def test_a_build_that_died_goes_on_under_the_encoder_that_was_chosen(articles, index, word_encoder):
     index.mkdir()
     with Journal(index / "journal", fingerprint="words-2", dim=64) as journal:

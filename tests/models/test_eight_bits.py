@@ -7,8 +7,9 @@ import pytest
 
 from rag.errors import ModelBroken
 from rag.models import attention, eight_bits, runtime
+from rag.models.backends import encoder_by
 from rag.models.eight_bits import QUESTIONS, ensure_eight_bits, graph_for_questions
-from rag.models.encoder import Encoder, load_encoder, same_questions
+from rag.models.encoder import ONNX_INT8, Encoder, load_encoder, same_questions
 
 LAYERS = 2
 QUESTIONS_ASKED = [
@@ -26,7 +27,7 @@ needs_the_model = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def made(encoder):
-    return ensure_eight_bits(encoder._exported)
+    return ensure_eight_bits(encoder.exported)
 
 
 def measured(made, *, gain, **told):
@@ -39,7 +40,7 @@ def measured(made, *, gain, **told):
 @pytest.fixture(scope="module")
 def for_questions(encoder):
     """The graph for questions of the tiny encoder, kept although it is no quicker."""
-    folder = encoder._exported.folder
+    folder = encoder.exported.folder
     target = folder.with_name(f"{folder.name}-{QUESTIONS.suffix}")
     target.mkdir()
     eight_bits.write_eight_bits(folder, target, kind=dataclasses.replace(QUESTIONS, kept=True))
@@ -52,18 +53,18 @@ def any_size(monkeypatch):
 
 
 def asking(encoder):
-    return Encoder(encoder._exported, name="tiny", revision="r", questions=graph_for_questions(encoder._exported))
+    return Encoder(encoder.exported, name="tiny", revision="r", questions=graph_for_questions(encoder.exported))
 
 
 @needs_the_model
 def test_questions_in_blocks_are_near_the_whole_ones_and_not_the_same(model_cache):
     encoder = load_encoder("all-MiniLM-L6-v2", cache=model_cache)
-    target = model_cache / "encoders" / f"{encoder._exported.folder.name}-{QUESTIONS.suffix}"
+    target = model_cache / "encoders" / f"{encoder.exported.folder.name}-{QUESTIONS.suffix}"
     made = eight_bits.read_eight_bits(target, kind=QUESTIONS)
     assert (encoder._questions is not None) == made.worth_using
     if encoder._questions is None:
         pytest.skip("this processor is no quicker for eight bits")
-    whole = Encoder(encoder._exported, name="whole", revision="r").encode_queries(QUESTIONS_ASKED)
+    whole = Encoder(encoder.exported, name="whole", revision="r").encode_queries(QUESTIONS_ASKED)
     blocks = encoder.encode_queries(QUESTIONS_ASKED)
     assert (whole * blocks).sum(axis=1).min() > 0.999
     assert not np.array_equal(whole, blocks)
@@ -111,12 +112,12 @@ def test_a_layers_attention_is_one_node_and_makes_the_same(encoder, for_question
     assert (kinds(joined).count("MultiHeadAttention"), kinds(joined).count("Softmax")) == (LAYERS, 0)
     monkeypatch.setattr(attention, "join_attention", lambda _: False)
     plain = tmp_path / "model.onnx"
-    runtime.save_in_blocks(encoder._exported.model, plain)
+    runtime.save_in_blocks(encoder.exported.model, plain)
     assert (kinds(plain).count("MultiHeadAttention"), kinds(plain).count("Softmax")) == (0, LAYERS)
-    ours = dataclasses.replace(encoder._exported, graph=plain, packed=True)
-    apart = Encoder(encoder._exported, name="apart", revision="r", questions=ours).encode_queries(TEXTS)
+    ours = dataclasses.replace(encoder.exported, graph=plain, packed=True)
+    apart = Encoder(encoder.exported, name="apart", revision="r", questions=ours).encode_queries(TEXTS)
     together = Encoder(
-        encoder._exported, name="joined", revision="r", questions=for_questions.of(encoder._exported)
+        encoder.exported, name="joined", revision="r", questions=for_questions.of(encoder.exported)
     ).encode_queries(TEXTS)
     assert np.allclose(apart, together, atol=1e-5)
 
@@ -125,7 +126,7 @@ def test_attention_that_hides_more_than_padding_is_not_joined(encoder, tmp_path)
     import onnx
     from onnx import numpy_helper
 
-    model = onnx.load(str(encoder._exported.model))
+    model = onnx.load(str(encoder.exported.model))
     softmax = next(node for node in model.graph.node if node.op_type == "Softmax")
     masked = next(node for node in model.graph.node if softmax.input[0] in node.output)
     # A bias by position, which is added as a mask is.
@@ -151,17 +152,17 @@ def test_questions_asked_together_have_the_bits_of_each_by_itself(encoder, for_q
 @pytest.mark.usefixtures("any_size")
 def test_a_graph_that_is_not_worth_it_is_deleted_and_not_made_again(encoder, tmp_path, monkeypatch):
     strict = dataclasses.replace(QUESTIONS, least_cosine=1.1)
-    eight_bits.write_eight_bits(encoder._exported.folder, tmp_path, kind=strict)
+    eight_bits.write_eight_bits(encoder.exported.folder, tmp_path, kind=strict)
     assert [file.name for file in tmp_path.iterdir()] == [QUESTIONS.file]
     monkeypatch.setattr(eight_bits, "make_once", lambda *_, read, **__: read(tmp_path))
-    assert graph_for_questions(encoder._exported) is None
+    assert graph_for_questions(encoder.exported) is None
 
 
 def test_small_encoders_and_those_that_cannot_be_made_are_left_whole(encoder, mean_model, cache, monkeypatch):
     monkeypatch.setattr(eight_bits, "make_once", lambda *_, **__: pytest.fail("made"))
-    assert graph_for_questions(encoder._exported) is None
+    assert graph_for_questions(encoder.exported) is None
     assert load_encoder(str(mean_model), cache=cache)._questions is None
-    gone = dataclasses.replace(encoder._exported, folder=cache / "gone")
+    gone = dataclasses.replace(encoder.exported, folder=cache / "gone")
     assert graph_for_questions(gone) is None
 
     def fails(*_, **__):
@@ -169,20 +170,18 @@ def test_small_encoders_and_those_that_cannot_be_made_are_left_whole(encoder, me
 
     monkeypatch.setattr(eight_bits, "make_once", fails)
     monkeypatch.setattr(eight_bits, "_WORTH_MAKING", 0)
-    assert graph_for_questions(encoder._exported) is None
+    assert graph_for_questions(encoder.exported) is None
 
 
-def test_passages_in_eight_bits_are_near_the_whole_ones_and_not_the_same(encoder, made):
-    measured(made, gain=2.0)
-    quick = encoder.for_index(None, passages=10, int8_from=10)
+def test_passages_in_eight_bits_are_near_the_whole_ones_and_not_the_same(encoder):
+    quick = encoder_by(encoder, ONNX_INT8)
     cosines = (quick.encode_passages(TEXTS) * encoder.encode_passages(TEXTS)).sum(axis=1)
     assert cosines.min() > 0.97
     assert not np.array_equal(quick.encode_passages(TEXTS), encoder.encode_passages(TEXTS))
 
 
-def test_a_passage_in_eight_bits_is_the_same_to_the_bit_in_any_company(encoder, made):
-    measured(made, gain=2.0)
-    quick = encoder.for_index(None, passages=10, int8_from=10)
+def test_a_passage_in_eight_bits_is_the_same_to_the_bit_in_any_company(encoder):
+    quick = encoder_by(encoder, ONNX_INT8)
     alone = np.concatenate([quick.encode_passages([text]) for text in TEXTS])
     assert np.array_equal(quick.encode_passages(TEXTS), alone)
 
@@ -200,32 +199,14 @@ def test_attention_that_makes_something_else_when_joined_stays_apart_in_eight_bi
     import onnx
 
     monkeypatch.setattr(runtime, "_agree", lambda *_: False)
-    runtime.save_in_eight_bits(encoder._exported.model, tmp_path / "model.onnx")
+    runtime.save_in_eight_bits(encoder.exported.model, tmp_path / "model.onnx")
     kinds = [node.op_type for node in onnx.load(str(tmp_path / "model.onnx"), load_external_data=False).graph.node]
     assert (kinds.count("MultiHeadAttention"), kinds.count("Softmax")) == (0, LAYERS)
 
 
-@pytest.mark.parametrize(("passages", "gain", "eight"), [(10, 2.0, True), (9, 2.0, False), (10, 1.1, False)])
-def test_a_new_index_is_in_eight_bits_if_it_is_large_and_that_is_quicker(encoder, made, passages, gain, eight):
-    measured(made, gain=gain)
-    chosen = encoder.for_index(None, passages=passages, int8_from=10)
-    assert (chosen is not encoder) == eight
-    assert (chosen.fingerprint != encoder.fingerprint) == eight
-
-
-def test_an_index_goes_on_as_it_was_begun(encoder, made):
-    measured(made, gain=2.0)
-    quick = encoder.for_index(None, passages=10, int8_from=10)
-    measured(made, gain=1.0)
-    again = encoder.for_index(quick.fingerprint, passages=0, int8_from=10)
-    assert again.fingerprint == quick.fingerprint
-    assert encoder.for_index(encoder.fingerprint, passages=99, int8_from=10) is encoder
-
-
-def test_questions_fit_passages_of_either_kind_and_of_no_other_encoder(encoder, made):
-    measured(made, gain=2.0)
-    quick = encoder.for_index(None, passages=10, int8_from=10)
-    other = Encoder(encoder._exported, name="tiny", revision="r", max_tokens=9)
+def test_questions_fit_passages_of_either_kind_and_of_no_other_encoder(encoder):
+    quick = encoder_by(encoder, ONNX_INT8)
+    other = Encoder(encoder.exported, name="tiny", revision="r", max_tokens=9)
     assert same_questions(quick.fingerprint, encoder.fingerprint)
     assert not same_questions(other.fingerprint, encoder.fingerprint)
     assert not same_questions("words-1", encoder.fingerprint)
@@ -234,7 +215,7 @@ def test_questions_fit_passages_of_either_kind_and_of_no_other_encoder(encoder, 
 def test_a_graph_that_cannot_be_made_leaves_the_whole_one(encoder, tmp_path):
     from dataclasses import replace
 
-    broken = replace(encoder._exported, folder=tmp_path / "gone")
+    broken = replace(encoder.exported, folder=tmp_path / "gone")
     lost = Encoder(broken, name="tiny", revision="r")
     assert lost.for_index(None, passages=10, int8_from=10) is lost
     with pytest.raises(ModelBroken):

@@ -41,7 +41,7 @@ class BrokenSession:
 
 
 def with_session(encoder, session, **options):
-    return Encoder(encoder._exported, name="tiny", revision="r", session=session, **options)
+    return Encoder(encoder.exported, name="tiny", revision="r", session=session, **options)
 
 
 @given(st.lists(st.integers(0, 300)), st.integers(1, 2000))
@@ -147,13 +147,13 @@ def test_half_a_surrogate_pair_keeps_the_offsets(encoder):
 
 
 def test_token_spans_are_not_truncated_and_open_no_session(encoder):
-    fresh = Encoder(encoder._exported, name="tiny", revision="r", max_tokens=8)
+    fresh = Encoder(encoder.exported, name="tiny", revision="r", max_tokens=8)
     assert len(fresh.token_spans(["bridge " * 50])[0]) == 50
     assert "_session" not in vars(fresh)
 
 
 def test_prompts_can_be_the_models_own_another_or_none(dense_encoder):
-    other = Encoder(dense_encoder._exported, name="tiny", revision="r", query_prompt="", passage_prompt="river ")
+    other = Encoder(dense_encoder.exported, name="tiny", revision="r", query_prompt="", passage_prompt="river ")
     assert (dense_encoder.query_prompt, dense_encoder.passage_prompt) == ("query: ", "passage: ")
     assert other.encode_queries(["river bridge"]) == pytest.approx(other.encode_passages(["bridge"]), abs=1e-6)
 
@@ -254,7 +254,7 @@ def test_batches_run_side_by_side_and_come_in_their_order(encoder):
 def test_side_by_side_and_one_by_one_give_the_same_bytes(encoder):
     texts = [f"bridge {'river ' * (place % 9)}" for place in range(40)]
     one, two = (
-        Encoder(encoder._exported, name="tiny", revision="r", threads=threads).encode_passages(texts, batch_tokens=32)
+        Encoder(encoder.exported, name="tiny", revision="r", threads=threads).encode_passages(texts, batch_tokens=32)
         for threads in (1, 2)
     )
     assert np.array_equal(one, two)

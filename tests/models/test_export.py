@@ -43,7 +43,7 @@ def test_dense_layers_and_prompts_give_the_originals_vectors(dense_model, dense_
 
 
 def test_the_description_says_what_the_model_said(dense_encoder):
-    exported = dense_encoder._exported
+    exported = dense_encoder.exported
     assert (exported.dim, exported.max_tokens, exported.pooling, exported.normalised) == (16, 24, "cls", False)
     assert (exported.query_prompt, exported.passage_prompt) == ("query: ", "passage: ")
     assert exported.similarity == "cosine"
@@ -59,7 +59,7 @@ def test_a_model_is_prepared_once_and_leaves_nothing_beside_it(mean_model, encod
 
 
 def test_a_damaged_export_is_made_again(encoder, tmp_path, monkeypatch):
-    whole = encoder._exported.folder
+    whole = encoder.exported.folder
     model = ModelFolder(name="tiny", folder=tmp_path / "model", revision="")
     monkeypatch.setattr(
         export, "_export_apart", lambda _, *, target, **__: shutil.copytree(whole, target, dirs_exist_ok=True)
@@ -70,7 +70,7 @@ def test_a_damaged_export_is_made_again(encoder, tmp_path, monkeypatch):
     told = []
     mended = ensure_export(model, weights="0" * 64, cache=tmp_path, notify=told.append)
     assert told == ["preparing tiny (once) …"]
-    assert mended.model.read_bytes() == encoder._exported.model.read_bytes()
+    assert mended.model.read_bytes() == encoder.exported.model.read_bytes()
     assert [path.name for path in (tmp_path / "encoders").iterdir()] == [mended.folder.name]
 
 
@@ -83,7 +83,7 @@ def test_a_damaged_description_is_no_export(tmp_path, content):
 def test_the_first_of_two_exports_is_kept(encoder, tmp_path):
     first, second, target = tmp_path / "first", tmp_path / "second", tmp_path / "target"
     for folder in (first, second):
-        shutil.copytree(encoder._exported.folder, folder)
+        shutil.copytree(encoder.exported.folder, folder)
     (first / "mark").touch()
     _publish(first, target, read=read_export)
     _publish(second, target, read=read_export)
