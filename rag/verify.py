@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeGuard
@@ -62,7 +63,7 @@ def verify_answers(source: Path, *, index: Path) -> Verification:
     """Check an answer file of `rag batch`, or an answer of `rag ask --json`; `-` is standard input.
 
     Every quote must stand at its offsets in the article as indexed, and in the article's file where that is still
-    there; markers, claims and citations must belong together.
+    there; markers, claims and citations must belong together, and the passages must be those of the index.
 
     Raises:
         AnswersError: the file cannot be read, or holds no line.
@@ -233,9 +234,14 @@ def _problems(record: Mapping[str, object], texts: _Texts) -> Iterator[tuple[int
     quotes = [_flat(str(citation["quote"])) for citation in citations]
     for problem in _text_problems(record, claims, quotes):
         yield None, problem
+    same_index = record.get("index") == texts.content
+    passages = _objects(record, "passages")
+    for problem in (*_ranking_problems(passages), *_passage_problems(passages, texts, same_index=same_index)):
+        yield None, problem
+    listed = {str(passage["id"]) for passage in passages}
     for citation in citations:
         marker = citation["marker"]
-        for problem in _citation_problems(citation, texts, same_index=record.get("index") == texts.content):
+        for problem in _citation_problems(citation, texts, listed=listed, same_index=same_index):
             yield marker if isinstance(marker, int) else None, problem
 
 
@@ -306,7 +312,42 @@ def _text_problems(
             yield f"a claim says what its citations do not: {str(claim['text'])[:_SHOWN]!r}"
 
 
-def _citation_problems(citation: Mapping[str, object], texts: _Texts, *, same_index: bool) -> Iterator[str]:
+def _ranking_problems(passages: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    """Yield what keeps the passages from being a ranking: each once, by rank, and none better than the one before."""
+    ranks = [passage["rank"] for passage in passages]
+    if ranks != list(range(1, len(ranks) + 1)):
+        yield f"passages are not ranked from 1 without gaps: {ranks}"
+    names = [str(passage["id"]) for passage in passages]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"the passage {name} is listed twice"
+    scores = [_number(passage["score"]) for passage in passages]
+    for name, before, score in zip(names[1:], scores, scores[1:], strict=False):
+        if not before >= score:  # nothing compares with what is no number
+            yield f"the passage {name} scores {score:g}, more than the one before it"
+
+
+def _passage_problems(passages: Sequence[Mapping[str, object]], texts: _Texts, *, same_index: bool) -> Iterator[str]:
+    """Yield what passages say that is not so; an index that has changed since may have cut the texts otherwise."""
+    for passage in passages:
+        name, article_id, (start, end) = str(passage["id"]), str(passage["article"]), (passage["start"], passage["end"])
+        if not name.startswith(f"{article_id}#"):
+            yield f"the passage {name} is none of {article_id}"
+        if not same_index:
+            continue
+        article, stored = texts.indexed(article_id), texts.passage(article_id, name)
+        if article is None or stored is None:
+            yield f"the index holds no passage {name} of {article_id}"
+            continue
+        if (start, end) != (stored.start, stored.end):
+            yield f"the passage {name} is at {stored.start}:{stored.end}, not at {start}:{end}"
+        yield from _told_problems(passage, article, name=f" of the passage {name}")
+        if "text" in passage and passage["text"] != article.text[stored.start : stored.end]:
+            yield f"the text of the passage {name} is not what stands there"
+
+
+def _citation_problems(
+    citation: Mapping[str, object], texts: _Texts, *, listed: Collection[str], same_index: bool
+) -> Iterator[str]:
     article_id, quote = str(citation["article"]), str(citation["quote"])
     start, end = citation["start"], citation["end"]
     if not (isinstance(start, int) and isinstance(end, int)) or not quote:
@@ -322,6 +363,8 @@ def _citation_problems(citation: Mapping[str, object], texts: _Texts, *, same_in
     elif citation["line"] != article.line_of(start):
         yield f"the quote begins on line {article.line_of(start)} of {article_id}, not {citation['line']}"
     yield from _naming_problems(citation, article, texts, (start, end), same_index=same_index)
+    if citation.get("passage") is not None and citation["passage"] not in listed:
+        yield f"the passage {citation['passage']} is not among those that were looked at"
     on_disk = texts.on_disk(article)
     if isinstance(on_disk, ArticleError):
         yield f"article changed on disk: {article.path}: {on_disk.message}"
@@ -335,9 +378,7 @@ def _naming_problems(
     citation: Mapping[str, object], article: Article, texts: _Texts, span: tuple[int, int], *, same_index: bool
 ) -> Iterator[str]:
     """Yield what a citation says of its article that is not so, and a passage that does not hold the quote."""
-    for name in ("title", "source", "published"):
-        if name in citation and citation[name] != getattr(article, name):
-            yield f"{name} changed: {citation[name]!r} is now {getattr(article, name)!r}"
+    yield from _told_problems(citation, article)
     path, passage_id = citation.get("path"), citation.get("passage")
     if path is not None and not texts.is_at(article, str(path)):
         yield f"{article.id} lies at {article.path}, not at {path}"
@@ -348,6 +389,13 @@ def _naming_problems(
     # Another index may have cut the same text otherwise.
     if not (inside if same_index else str(passage_id).startswith(f"{article.id}#")):
         yield f"the quote is not in the passage {passage_id}"
+
+
+def _told_problems(part: Mapping[str, object], article: Article, *, name: str = "") -> Iterator[str]:
+    """Yield what a part of a record says of its article that is not so."""
+    for about in ("title", "source", "published"):
+        if about in part and part[about] != getattr(article, about):
+            yield f"{about}{name} changed: {part[about]!r} is now {getattr(article, about)!r}"
 
 
 def _moved(text: str, quote: str, *, near: int) -> str:
@@ -369,6 +417,7 @@ _KINDS: Final[Mapping[str, tuple[type, ...]]] = {
     "answer": (str,),
     "claims": (list,),
     "citations": (list,),
+    "passages": (list,),
     "reason": (str, type(None)),
 }
 _CLAIM_KINDS: Final[Mapping[str, tuple[type, ...]]] = {"text": (str,), "citations": (list,)}
@@ -380,12 +429,20 @@ _CITATION_KINDS: Final[Mapping[str, tuple[type, ...]]] = {
     "end": (int,),
     "line": (int,),
 }
+_PASSAGE_KINDS: Final[Mapping[str, tuple[type, ...]]] = {
+    "id": (str,),
+    "article": (str,),
+    "rank": (int,),
+    "score": (int, float),
+    "start": (int,),
+    "end": (int,),
+}
 
 
 def _malformed(record: Mapping[str, object]) -> str | None:
     """Return what is missing or of another kind in a record, or None."""
     parts: list[tuple[str, object, Mapping[str, tuple[type, ...]]]] = [("", record, _KINDS)]
-    for name, kinds in (("claims", _CLAIM_KINDS), ("citations", _CITATION_KINDS)):
+    for name, kinds in (("claims", _CLAIM_KINDS), ("citations", _CITATION_KINDS), ("passages", _PASSAGE_KINDS)):
         listed = record.get(name)
         if isinstance(listed, list):
             parts += [(f"{name}[{place}].", part, kinds) for place, part in enumerate(listed)]
@@ -410,6 +467,13 @@ def _objects(record: Mapping[str, object], name: str) -> list[dict[str, object]]
 
 def _integers(value: object) -> list[int]:
     return [number for number in _list(value) if isinstance(number, int)]
+
+
+def _number(value: object) -> float:
+    try:
+        return float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:
+        return math.nan
 
 
 def _list(value: object) -> list[object]:

@@ -75,6 +75,7 @@ RECORD = [
 VERIFYING = [
     ("verify compares the quote", "verify.py", "or article.text[start:end] != quote:", ":"),
     ("verify compares the file on disk", "verify.py", "on_disk.text[max(start, 0) : end] != quote:", "False:"),
+    ("verify compares the passages", "verify.py", "if (start, end) != (stored.start, stored.end):", "if False:"),
     ("verify compares the line", "verify.py", 'elif citation["line"] != article.line_of(start):', "elif False:"),
 ]
 MEASURES = [

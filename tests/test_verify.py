@@ -28,6 +28,7 @@ RECORD = {
     "answer": "Japan protested. [1]",
     "claims": [{"text": "Japan protested.", "citations": [1]}],
     "citations": [CITATION],
+    "passages": [],
     "reason": None,
     "answerer": {"name": "quotes"},
 }
@@ -105,14 +106,17 @@ def test_a_written_record_that_is_so_holds(verify):
 )
 def test_a_citation_names_the_file_and_the_passage_that_hold_its_quote(verify, honest, named, told):
     record = next(record for record in honest if record["citations"][0]["article"] == "ban.md")
-    (problem,) = problems(verify([record | {"citations": [record["citations"][0] | named]}]))
+    problem, *others = problems(verify([record | {"citations": [record["citations"][0] | named]}]))
     assert told in problem
+    assert all("not among those that were looked at" in other for other in others)
 
 
 def test_another_index_may_lie_elsewhere_and_have_cut_the_text_otherwise(verify, honest):
     record = next(record for record in honest if record["citations"][0]["article"] == "ban.md")
     citation = record["citations"][0] | {"path": "/home/another/articles/ban.md", "passage": "ban.md#9"}
-    assert problems(verify([record | {"citations": [citation], "index": "another"}])) == []
+    there = [passage | {"id": f"{passage['article']}#{9 - n}"} for n, passage in enumerate(record["passages"])]
+    assert record["passages"][0]["id"] == record["citations"][0]["passage"]
+    assert problems(verify([record | {"citations": [citation], "passages": there, "index": "another"}])) == []
 
 
 def test_markers_stand_behind_the_claims_that_cite_them(verify):
@@ -194,6 +198,87 @@ def test_whatever_is_changed_in_a_citation_is_found_in_its_line(verify, honest, 
     found = verify([*honest[:place], honest[place] | {"citations": citations}, *honest[place + 1 :]])
     assert {(failure.line, failure.id) for failure in found.failures} == {(place + 1, honest[place]["id"])}
     assert citation["marker"] in {failure.marker for failure in found.failures}
+
+
+def nearest(**fields):
+    """Return the changed first passage of a record, and the second as it is."""
+    return lambda passages: [passages[0] | fields, *passages[1:]]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (nearest(start=1), "the passage {id} is at {start}:{end}, not at 1:{end}"),
+        (nearest(end=10**30), "the passage {id} is at {start}:{end}, not at {start}:"),
+        (nearest(article="rows.jsonl"), "the passage {id} is none of rows.jsonl"),
+        (nearest(id="{id}9"), "the index holds no passage {id}9 of"),
+        (nearest(text="What it does not say."), "the text of the passage {id} is not what stands"),
+        (nearest(title="Another"), "title of the passage {id} changed: 'Another' is now '{title}'"),
+        (nearest(score=-1.0), "the passage {second} scores"),
+        (nearest(score=-(10**400)), "the passage {second} scores"),
+        (nearest(rank=2), "passages are not ranked from 1 without gaps: [2, 2"),
+        (nearest(rank="1"), 'malformed: passages[0].rank is "1"'),
+        (lambda passages: [passages[0], *passages], "the passage {id} is listed twice"),
+        (lambda passages: [*reversed(passages)], "passages are not ranked from 1"),
+        (lambda passages: passages[1:], "passages are not ranked from 1"),
+        (lambda _: [], "the passage {id} is not among those"),
+        (lambda _: None, "malformed: passages is null"),
+    ],
+)
+def test_the_passages_of_a_record_are_those_of_the_index(verify, honest, change, told):
+    record = next(r for r in honest if r["answered"] and r["citations"][0]["passage"] == r["passages"][0]["id"])
+    first, second = record["passages"][:2]
+    names = first | {"second": second["id"], "title": record["citations"][0]["title"]}
+    passages = change(record["passages"])
+    if passages and "{id}" in passages[0]["id"]:
+        passages = [passages[0] | {"id": passages[0]["id"].format(**names)}, *passages[1:]]
+    found = problems(verify([record | {"passages": passages}]))
+    assert any(problem.startswith(told.format(**names)) for problem in found), found
+
+
+def test_what_another_index_cut_otherwise_is_no_failure(verify, honest):
+    record = next(record for record in honest if record["answered"])
+    moved = [passage | {"start": passage["start"] + 1} for passage in record["passages"]]
+    assert problems(verify([record | {"passages": moved, "index": "another"}])) == []
+    assert problems(verify([record | {"passages": moved}])) != []
+
+
+def leaves(value, path=()):
+    """Yield the path of every number and text in a record."""
+    if isinstance(value, dict | list):
+        for name, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(part, (*path, name))
+    else:
+        yield path
+
+
+# Of these nothing else in a record, and no index, can tell that they are others than they were.
+FREE = {"question", "id", "confidence", "support", "answerer", "index", "settings", "timings_ms", "score", "path"}
+
+
+def is_checked(path):
+    return not FREE & {part for part in path if part != "id" or len(path) == 1} and path != ("schema",)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_one_thing_that_is_changed_in_a_record_is_found(verify, honest, data):
+    place = data.draw(st.sampled_from([i for i, record in enumerate(honest) if record["citations"]]))
+    path = data.draw(st.sampled_from([path for path in leaves(honest[place]) if is_checked(path)]))
+    changed_record = json.loads(json.dumps(honest[place]))
+    holder = changed_record
+    for part in path[:-1]:
+        holder = holder[part]
+    old = holder[path[-1]]
+    kinds = {str: st.text(st.characters(codec="utf-8", exclude_categories=["Z", "C"]), min_size=1)}
+    kinds |= {
+        int: st.integers(-2000, 2000),
+        bool: st.booleans(),
+        type(None): st.text(min_size=1).map(lambda t: f"x{t}"),
+    }
+    holder[path[-1]] = data.draw(kinds[type(old)].filter(lambda new: new not in {old, f"{old}"}))
+    found = verify([*honest[:place], changed_record, *honest[place + 1 :]])
+    assert {failure.line for failure in found.failures} == {place + 1}, path
 
 
 @pytest.mark.parametrize(
