@@ -63,6 +63,7 @@ _MISSING_SPACE = re.compile(
 _TOP_LEVEL_DOMAINS = _words(
     "com org net gov edu int io co uk us eu jp cn hk de fr kr tw info biz news tv ai app dev js"
 )
+_CLOSING_MARKUP = re.compile(r"[*_]{1,3}(?=\s|$)")  # "**Tourism.** Receipts rose"
 _UNSPACED_STOP = re.compile(r"[.!?](?=[A-Za-z0-9])")
 _LEAST_WORDS_BEFORE = 3
 _LEAST_WORDS_AFTER = 2
@@ -228,11 +229,14 @@ def _closed_quotes(block: str) -> Iterator[int]:
 
 
 def _after_closers(block: str, cut: int) -> int:
-    """Return the boundary moved behind quotes and brackets that close what ends there."""
-    while cut < len(block) and block[cut] in _CLOSERS and not block[cut - 1].isspace():
-        if block[cut] in "\"'" and block[:cut].count(block[cut]) % 2 == 0:
+    """Return the boundary moved behind quotes, brackets and markup that close what ends there."""
+    while cut < len(block) and not block[cut - 1].isspace():
+        if markup := _CLOSING_MARKUP.match(block, cut):
+            cut = markup.end()
+        elif block[cut] not in _CLOSERS or (block[cut] in "\"'" and block[:cut].count(block[cut]) % 2 == 0):
             break  # it opens the next sentence
-        cut += 1
+        else:
+            cut += 1
     return cut
 
 

@@ -108,6 +108,9 @@ EXAMPLES = [
     ["It beat Amber, Rho, and Zing!.", "Take the last as an example."],
     ["(1) In 2021, trade rose.", "It fell in 2022.", "It rose (again) in 2023."],
     ["They had (as we know.) gone.", "It ended.)", "Then it rained."],
+    # emphasis
+    ["**Tourism.**", "Receipts rose by 4 percent.", "They fell in May."],
+    ["*Was it so?*", "_Yes._", "***It was!***", "*Nobody* saw it.", "Call it **The End**."],
     # a full stop that lost its space
     ["The talks brought few results.", "Norway’s team went home."],
     ["Prices rose by 3.5 percent.", "They fell in June.", "Then came 2020.", "A bad year followed."],
