@@ -10,8 +10,8 @@ is named as skipped. `--limit` questions of each set are searched and `--answers
 
 Each row is written into `benchmarks/quality.json` when it is there, so an interrupted run is taken up where it
 stopped, and one set is measured again without the others. A row is out of date when its questions, its articles, a
-setting that it depends on, the encoder, or for answers the reader are others than when it was measured. Indexes stay
-in the cache.
+setting that it depends on, the encoder, what counts as one word, or for answers the judges and their weights are others
+than when it was measured. Indexes stay in the cache.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from typing import Any
 
 from benchmarks.parts import put_part
 from rag import __version__
+from rag.articles import find_files
 from rag.config import Config, load_config, value_text
 from rag.engine import Engine
 from rag.errors import RagError
@@ -40,6 +41,7 @@ from rag.evaluation.datasets import Dataset, Document, corpus_digest, limited, r
 from rag.evaluation.evaluate import Evaluation
 from rag.evaluation.measures import ANSWER_MEASURES
 from rag.evaluation.runs import run_lines
+from rag.index.lexical import ANALYZER
 from rag.loading import encoder_of
 from rag.models.encoder import Encoder
 from rag.models.runtime import write_atomically
@@ -64,6 +66,7 @@ RANKINGS: Mapping[str, Mapping[str, str]] = {
 }
 PRIMARY = "both, min-max"
 ANSWERS = "answers"
+UNSPACED = "問"  # a question in a script that another judge may read
 RANKING_MEASURES = ("nDCG@10", "RR@10", "R@10", "R@100", "Success@1", "Success@5")
 
 
@@ -212,20 +215,35 @@ def counted_settings(config: Config, *, answers: bool) -> dict[str, str]:
     sections = {"encoder", "passages", "retrieval"} | ({"reader", "answer"} if answers else set())
     # Rankings are scored as deep as the candidates go, however many passages an answer looks at.
     without = set() if answers else {"retrieval.k"}
-    counted = [s for s in config.settings() if s.key.partition(".")[0] in sections and s.key not in without]
+    beside = {"building.int8_from"}
+    counted = [
+        s
+        for s in config.settings()
+        if s.key in beside or (s.key.partition(".")[0] in sections and s.key not in without)
+    ]
     return {setting.key: setting.text for setting in counted}
 
 
 def stamp_of(config: Config, dataset: Dataset, *, encoder: Encoder, answers: bool) -> str:
-    """Return a hash of what a row depends on beside settings: questions, articles, encoder, for answers the reader."""
+    """Return a hash of what a row depends on beside settings: questions, articles, encoder, words, answers' judges."""
     questions = [[q.id, q.question, q.answers, [[e.article, e.quote] for e in q.evidence]] for q in dataset.questions]
-    reader = None
+    judges = None
     if answers:
         with Engine(config, encoder=encoder) as engine:
-            reader = [engine.judge.name, engine.judge.model, engine.judge.revision]
-    corpus = "" if dataset.corpus is None else corpus_digest(dataset.corpus)
-    facts = [questions, sorted(dataset.qrels), corpus, encoder.fingerprint, reader]
+            asked = (engine.judge, engine.judge_of(UNSPACED))
+            judges = [[judge.name, judge.model, judge.revision] for judge in asked]
+    corpus = _files_digest(config) if dataset.corpus is None else corpus_digest(dataset.corpus)
+    facts = [questions, sorted(dataset.qrels), corpus, encoder.fingerprint, ANALYZER, judges]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _files_digest(config: Config) -> str:
+    """Return a hash of the articles that the settings name, by their ids."""
+    digest = hashlib.sha256()
+    for file in find_files([path for path in config.article_paths() if path.exists()]):
+        content = b"" if file.refused else hashlib.sha256(file.file.read_bytes()).digest()
+        digest.update(json.dumps([file.id, content.hex()]).encode())
+    return digest.hexdigest()
 
 
 def row_of(found: Evaluation, *, articles: int | None, of: int, answers: bool) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import quality
+from rag.answering.matching import MatchingJudge
 from rag.config import Config, Reader, Retrieval
 from rag.evaluation.datasets import Dataset, Document
 from rag.progress import SILENT
@@ -75,6 +76,39 @@ def test_a_row_is_measured_again_when_what_it_depends_on_changed(measured_rows):
     assert measured_rows(config=other_reader)[0] == ["Tiny, answers"]
     assert measured_rows(config=replace(other_reader, retrieval=Retrieval(b=0.1)))[0] == VARIANTS
     assert measured_rows(questions=QUESTIONS)[0] == VARIANTS
+
+
+def test_a_row_is_measured_again_when_other_words_count_as_one(measured_rows, monkeypatch):
+    measured_rows()
+    monkeypatch.setattr(quality, "ANALYZER", "words as written")
+    assert measured_rows()[0] == VARIANTS
+
+
+def stamp(config, encoder, *, answers=True, corpus=DOCUMENTS):
+    dataset = Dataset("tiny", QUESTIONS, QRELS, corpus)
+    return quality.stamp_of(config, dataset, encoder=encoder, answers=answers)
+
+
+def test_answers_depend_on_the_weights_that_judge_scripts_which_the_reader_does_not_know(
+    tmp_path, monkeypatch, word_encoder
+):
+    config = Config(folder=tmp_path, reader=Reader(model="shipped"))
+    before = [stamp(config, word_encoder, answers=answers) for answers in (True, False)]
+    monkeypatch.setattr(MatchingJudge, "revision", "another fit")
+    after = [stamp(config, word_encoder, answers=answers) for answers in (True, False)]
+    assert before[0] != after[0]
+    assert before[1] == after[1]
+
+
+def test_rows_depend_on_the_articles_that_the_settings_name(tmp_path, word_encoder):
+    config = Config(folder=tmp_path, articles=("articles",), reader=Reader(model="none"))
+    (tmp_path / "articles").mkdir()
+    stamps = []
+    for text in ("The bridge opened.", "The bridge closed."):
+        (tmp_path / "articles" / "a.md").write_text(text)
+        stamps.append((stamp(config, word_encoder, corpus=None), stamp(config, word_encoder)))
+    (one, brought), (other, still_brought) = stamps
+    assert (one != other, brought == still_brought) == (True, True)
 
 
 def test_a_setting_that_is_new_changes_nothing_at_its_default(measured_rows, tmp_path):
