@@ -19,13 +19,16 @@ SUFFIXES: Final[Mapping[str, Kind]] = {".jsonl": "jsonl", ".csv": "csv"}
 COLUMNS: Final = (
     "id", "question", "answered", "answer", "short_answer", "confidence", "reason", "citations", "error", "claims",
     "passages", "answerer", "index", "settings", "timings_ms", "schema", "dropped", "quoted_because", "unsupported",
+    "sides",
 )  # fmt: skip
 _TEXTS: Final = frozenset(
     {"id", "question", "answer", "short_answer", "reason", "index", "settings", "schema", "quoted_because"}
 )  # the other columns hold JSON
 _NULL_IS_EMPTY: Final = frozenset({"id", "short_answer", "reason"})
 _CITED: Final = tuple(field.name for field in dataclasses.fields(Citation))
-_NOT_ALWAYS: Final = frozenset({"error", "dropped", "quoted_because", "unsupported"})  # an empty cell: there is none
+_NOT_ALWAYS: Final = frozenset(
+    {"error", "dropped", "quoted_because", "unsupported", "sides"}
+)  # an empty cell: there is none
 
 
 def head(kind: Kind) -> bytes:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
@@ -19,15 +21,16 @@ from rag.index.store import date_range
 from rag.loading import calibration_of, encoder_of, endpoint_of, reader_of, writer_of
 from rag.mending import rebuild_command, with_mending
 from rag.progress import SILENT, Reporting
-from rag.records import Answer, Answerer, Article
+from rag.records import Answer, Answerer, Article, Hit
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from rag.answering import Checker, Judge, Verdict
+    from rag.answering import Checker, Judge, Reading, Verdict
     from rag.answering.conversation import Turn
     from rag.answering.rewriting import Rewritten
+    from rag.answering.sides import Side
     from rag.answering.writing import TextWriter
     from rag.answering.written import Draft, Passed
     from rag.config import Config
@@ -45,6 +48,7 @@ _WITHOUT_EFFECT = frozenset(
 _MOST_CHARACTERS = 200_000  # of a question: a book's chapter, read in seconds
 _REMEMBERED_VECTORS = 65_536  # at 384 dimensions, 100 MB
 NOTHING_NAMED = 'the question does not say what it is about; name that, as in: "Who said that trade would grow?"'
+_EACH_ITS_OWN = "what several parties say is quoted, each in its own words"
 _NOTHING_PASSES = "no article passes the filter; rag status lists their sources and dates"
 
 
@@ -207,21 +211,32 @@ class Engine:
         with self._in_turn:  # only the reading, which takes most of the time, goes on side by side
             if self._reader is not None and judge is self.judge:
                 self._reader.prepare()
-            from rag.answering import QuotingSettings, Reading, analyse, names_nothing, quote_answer
+            from rag.answering import QuotingSettings, analyse, names_nothing, quote_answer
 
             if names_nothing(question):
                 return self._begin_nothing(question, started, judge)
-            found = self.search(question if query is None else query, wanted=wanted)
+            sides = self._sides_of(question)
+            each = [self.search(side.question, wanted=wanted) for side in sides]
+            found = each[0] if each else self.search(question if query is None else query, wanted=wanted)
             copies = self.index.store.copies
         retrieved = time.perf_counter()
-        readings = [Reading(hit, found.articles[hit.passage.article]) for hit in found.ranking.hits]
-        verdict = judge.judge(question, readings)
         settings = QuotingSettings(
             min_confidence=self.config.answer.min_confidence,
             max_sentences=self.config.answer.max_sentences,
             share=self.config.answer.share,
         )
-        quoted = quote_answer(analyse(question), verdict, settings=settings, copies=copies)
+        if sides:
+            from rag.answering.hearing import hear
+            from rag.answering.quoting import quote_sides
+
+            heard = hear(sides, [_readings(one) for one in each], judge=judge, rarity=self._rarity)
+            quoted = quote_sides(heard, settings=settings)
+            found = _side_by_side(each, k=self.config.retrieval.k, cited={one.passage for one in quoted.citations})
+            draft = None
+        else:
+            verdict = judge.judge(question, _readings(found))
+            quoted = quote_answer(analyse(question), verdict, settings=settings, copies=copies)
+            draft = self._draft(question, verdict) if quoted.claims else None
         answered = time.perf_counter()
         answer = Answer(
             question=question,
@@ -230,7 +245,7 @@ class Engine:
             claims=quoted.claims,
             citations=quoted.citations,
             hits=found.ranking.hits,
-            confidence=verdict.confidence,
+            confidence=quoted.confidence,
             reason=_NOTHING_PASSES if wanted and not found.ranking.hits else quoted.reason,
             answerer=Answerer(judge.name, judge.model, judge.revision),
             index=found.index,
@@ -239,9 +254,21 @@ class Engine:
                 "retrieve": (retrieved - started) * 1000,
                 "answer": (answered - retrieved) * 1000,
             },
+            quoted_because=_EACH_ITS_OWN if sides and quoted.claims and self.config.answerer != "quotes" else None,
+            sides=quoted.sides,
         )
-        draft = self._draft(question, verdict) if answer.answered else None
         return Begun(Asked(answer, found.ranking.texts, found.articles), draft, started)
+
+    def _sides_of(self, question: str) -> Sequence[Side]:
+        """Return the parties of which a question asks what each says, if an answer has room for all of them."""
+        from rag.answering.questions import may_name_several
+
+        if not may_name_several(question):
+            return ()
+        from rag.answering.sides import split_sides
+
+        sides = split_sides(question)
+        return sides if len(sides) <= self.config.answer.max_sentences else ()
 
     def _begin_nothing(self, question: str, started: float, judge: Judge) -> Begun:
         """Return the answer to a question that names nothing, and for which nothing is looked for."""
@@ -492,6 +519,29 @@ def checked_filter(wanted: ArticleFilter) -> ArticleFilter:
             except ValueError as error:
                 raise ConfigError(f"{flag}: {error}", hint=f"for example: {flag} 2023-11") from error
     return wanted
+
+
+def _readings(found: Found) -> list[Reading]:
+    from rag.answering import Reading
+
+    return [Reading(hit, found.articles[hit.passage.article]) for hit in found.ranking.hits]
+
+
+def _side_by_side(each: Sequence[Found], *, k: int, cited: AbstractSet[str]) -> Found:
+    """Return the passages that were found for several questions, in turn: so many, and those that are cited."""
+    hits: dict[str, Hit] = {}
+    for turn in itertools.zip_longest(*(found.ranking.hits for found in each)):
+        for hit in turn:
+            if hit is not None:
+                hits.setdefault(hit.passage.id, hit)
+    kept = [hit for place, hit in enumerate(hits.values()) if place < k or hit.passage.id in cited]
+    texts = {name: text for found in each for name, text in found.ranking.texts.items()}
+    ranking = replace(
+        each[0].ranking,
+        hits=tuple(replace(hit, rank=rank) for rank, hit in enumerate(kept, start=1)),
+        texts={hit.passage.id: texts[hit.passage.id] for hit in kept},
+    )
+    return replace(each[0], ranking=ranking, articles={name: a for found in each for name, a in found.articles.items()})
 
 
 def _worded(question: str) -> str:

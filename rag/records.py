@@ -149,6 +149,14 @@ class Unsupported:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What one of several parties says, by the markers of the citations for it; none if the articles do not say."""
+
+    party: str
+    citations: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Answerer:
     """What wrote an answer: its kind, and the model with its revision."""
 
@@ -163,7 +171,8 @@ class Answer:
 
     `understood` is what the question was taken for after those before it, where that is not what was typed. Where a
     model wrote, `dropped` is how many of its claims are no part of the answer, `quoted_because` why quotes stand in
-    the place of its text, if they do, and `unsupported` are those claims, if they were to be kept.
+    the place of its text, if they do, and `unsupported` are those claims, if they were to be kept. Where a question
+    asks what several parties say, `sides` are these, in its order.
     """
 
     question: str
@@ -182,6 +191,7 @@ class Answer:
     dropped: int | None = None
     quoted_because: str | None = None
     unsupported: tuple[Unsupported, ...] | None = None
+    sides: tuple[Said, ...] | None = None
 
     def __post_init__(self) -> None:
         markers = [citation.marker for citation in self.citations]
@@ -193,6 +203,8 @@ class Answer:
             raise ValueError("an answer without claims says why, and only such an answer does")
         if {claim.text for claim in self.claims} & {one.text for one in self.unsupported or ()}:
             raise ValueError("a sentence is a claim of the answer or is unsupported, not both")
+        if self.sides is not None and {marker for side in self.sides for marker in side.citations} != set(markers):
+            raise ValueError("every citation is one of a side's, and every side's marker a citation's")
 
     @property
     def answered(self) -> bool:

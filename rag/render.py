@@ -10,13 +10,13 @@ import functools
 import itertools
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from rag.errors import RagError
-from rag.records import Answer, Citation, Claim, Hit
+from rag.records import Answer, Citation, Claim, Hit, Said
 
 NO_ANSWER = "The articles do not say."
 UNSUPPORTED = "[unsupported]"
@@ -125,6 +125,9 @@ def answer_record(answer: Answer) -> dict[str, object]:
             {"text": one.text, "reason": one.reason, "support": round(one.support, DECIMALS)}
             for one in answer.unsupported
         ],
+        "sides": None
+        if answer.sides is None
+        else [{"party": side.party, "citations": list(side.citations)} for side in answer.sides],
     }
     return {**_answer_record(answer), **{name: value for name, value in told.items() if value is not None}}
 
@@ -388,8 +391,10 @@ class Unfolding:
 
 
 def _voices(answer: Answer) -> list[tuple[str, str]]:
-    """Return the answer's paragraphs with who speaks in each: several articles side by side, or one without a name."""
+    """Return the answer's paragraphs with who speaks in each: parties or articles side by side, or none by name."""
     cited = {citation.marker: citation for citation in answer.citations}
+    if answer.sides is not None:
+        return [voice for side in answer.sides for voice in _side(side, answer, cited)]
     spoken: dict[str, list[Claim]] = {}
     for claim in answer.claims:
         spoken.setdefault(cited[claim.citations[0]].article, []).append(claim)
@@ -401,6 +406,18 @@ def _voices(answer: Answer) -> list[tuple[str, str]]:
         text = " ".join(claim.text + "".join(f" [{marker}]" for marker in claim.citations) for claim in claims)
         voices.append((_described(first.source or first.title, first.published), text))
     return voices
+
+
+def _side(side: Said, answer: Answer, cited: Mapping[int, Citation]) -> Iterator[tuple[str, str]]:
+    """Yield what a party says, article by article, under its name with the article's source and date."""
+    if not side.citations:
+        yield _line(side.party), NO_ANSWER
+    for _, markers in itertools.groupby(side.citations, key=lambda marker: cited[marker].article):
+        own = list(markers)
+        first = cited[own[0]]
+        claims = [claim for marker in own for claim in answer.claims if marker in claim.citations]
+        text = " ".join(claim.text + "".join(f" [{marker}]" for marker in claim.citations) for claim in claims)
+        yield f"{_line(side.party)} — {_described(first.source or first.title, first.published)}", text
 
 
 def _declined_text(

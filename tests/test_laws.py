@@ -52,6 +52,8 @@ QUESTIONS = st.sampled_from(
         "What do the articles say of Beijing?",
         "水产品",
         "Who met?",
+        "What did China and Japan say about seafood?",
+        "How did Beijing and the minister react to the ban?",
     ]
 )
 JSON = Style(format="json", width=80, color=False, terminal=False)

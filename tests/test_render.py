@@ -615,3 +615,35 @@ def test_a_sentence_is_not_both_a_claim_and_unsupported():
 
     with pytest.raises(ValueError, match="not both"):
         replace(cited("It fell."), unsupported=(Unsupported("It fell.", "why", 0.1),))
+
+
+def test_each_side_speaks_under_its_name_with_source_and_date():
+    from dataclasses import replace
+
+    from rag.records import Said
+
+    answer = replace(
+        answered(("a", "It fell."), ("b", "It rose."), ("a", "It did not.")),
+        sides=(Said("Chi\x1bna", (1, 2)), Said("Peru", ()), Said("Japan", (3,))),
+    )
+    text = render.answer_text(answer, width=80, color=False)
+    assert text.startswith(
+        "Chi\\x1bna — A, 2023-11-17: It fell. [1]\n\nChi\\x1bna — B, 2023-11-17: It rose. [2]\n\n"
+        "Peru: The articles do not say.\n\nJapan — A, 2023-11-17: It did not. [3]\n\nSources\n"
+    )
+    assert "*Peru:* The articles do not say." in render.answer_markdown(answer)
+    assert render.answer_record(answer)["sides"][1:] == [
+        {"party": "Peru", "citations": []},
+        {"party": "Japan", "citations": [3]},
+    ]
+    assert "sides" not in render.answer_record(replace(answer, sides=None))
+
+
+@pytest.mark.parametrize("markers", [(1,), (1, 2, 3)])
+def test_sides_have_the_citations_of_the_answer_and_no_others(markers):
+    from dataclasses import replace
+
+    from rag.records import Said
+
+    with pytest.raises(ValueError, match="side"):
+        replace(answered(("a", "It fell."), ("b", "It rose.")), sides=(Said("China", markers),))

@@ -1,6 +1,11 @@
 """Answering: from ranked passages to sentences that are quoted, or to an honest refusal.
 
 questions.py   what a question asks for: one fact, an explanation, several views, a yes or no
+sides.py       whether it asks what each of several parties says, and what each is asked
+parties.py     who can say something, and by which names
+clauses.py     who is the subject of what in a sentence
+speakers.py    which sentences are a party's own
+hearing.py     what each party says, judged by its own question
 judging.py     the seam: a judge says how well each sentence answers, and whether any does
 reading.py     the judge that reads, with the reading model; its weights are fitted by training/answerer.py
 matching.py    the judge that matches words, for scripts that the reading model does not know

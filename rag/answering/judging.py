@@ -44,14 +44,19 @@ _NAME = re.compile(r"(?<!^)\b[A-Z]\w*|\d+(?:[.,]\d+)*")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a judge is given of one passage: the hit, and the article that it is a slice of."""
+    """What a judge is given of one passage: the hit, and the article that it is a slice of.
+
+    `only` are the sentences of it that may answer, where not all may.
+    """
 
     hit: Hit
     article: Article
+    only: tuple[Span, ...] | None = None
 
     def sentences(self) -> list[tuple[Span, str]]:
-        """Return the passage's quotable sentences, as offsets into the article and as text."""
-        return [(span, self.article.text[span.start : span.end]) for span in self.hit.passage.sentences]
+        """Return the sentences of the passage that may answer, as offsets into the article and as text."""
+        spans = self.hit.passage.sentences if self.only is None else self.only
+        return [(span, self.article.text[span.start : span.end]) for span in spans]
 
     def before(self, place: Span) -> Span | None:
         """Return the sentence before a place in the passage; None where it begins with that."""
@@ -99,8 +104,11 @@ class Judge(Protocol):
         """Return the hash of the model's weights."""
         ...
 
-    def judge(self, question: str, readings: Sequence[Reading]) -> Verdict:
-        """Return the sentences that may answer a question, best first, each sentence once."""
+    def judge(self, question: str, readings: Sequence[Reading], *, part: int = 1) -> Verdict:
+        """Return the sentences that may answer a question, best first, each sentence once.
+
+        One of so many parts of what may be read for a question is read for this one.
+        """
         ...
 
 

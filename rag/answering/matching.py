@@ -118,7 +118,7 @@ class MatchingJudge:
         """Return the hash of the weights."""
         return hashlib.sha256(self._calibration.read_bytes()).hexdigest()
 
-    def judge(self, question: str, readings: Sequence[Reading]) -> Verdict:
+    def judge(self, question: str, readings: Sequence[Reading], *, part: int = 1) -> Verdict:  # noqa: ARG002  # reads no tokens
         """Return the sentences that answer best, each once, and the probability that the first of them does."""
         ranked = self.rank(question, readings)
         if not ranked:

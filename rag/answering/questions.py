@@ -96,6 +96,10 @@ _TIME_WORDS = frozenset(
     first second third fourth earlier later afterwards previous following recently
     """.split()  # noqa: SIM905  # as above
 )
+_JOINING = re.compile(
+    r"\b(?:and|as well as|versus|vs|unlike|compared?|opposed|contrast|against|differ)\b|[&,和与與跟及と、]",
+    re.IGNORECASE,
+)
 _JOINED = re.compile(
     r"\W*(?:and|but|or|so|then|what about|how about|what of|same for|in|on|since|until)\b", re.IGNORECASE
 )
@@ -140,6 +144,11 @@ def _is_written_as_name(word: str, *, first: bool) -> bool:
     if word == "I" or word.startswith(("I'", "I’")):
         return False
     return word[0].isupper() and (not first or (len(word) > 1 and word.isupper()))
+
+
+def may_name_several(question: str) -> bool:
+    """Tell whether a question has a word that joins parties, without which it asks for one alone."""
+    return _JOINING.search(question) is not None
 
 
 def analyse(question: str) -> Asked:

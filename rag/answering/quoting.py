@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from rag.answering.clauses import goes_on
 from rag.answering.judging import Finding, Verdict, leans
 from rag.answering.questions import Asked, Kind
-from rag.records import Citation, Claim
+from rag.records import Citation, Claim, Said, Span
 
 _SPACE = re.compile(r"\s+")
 
@@ -27,11 +28,13 @@ class QuotingSettings:
 class Quoted:
     """The part of an answer that its quotes decide."""
 
+    confidence: float
     answer: str
     short_answer: str | None
     claims: tuple[Claim, ...]
     citations: tuple[Citation, ...]
     reason: str | None
+    sides: tuple[Said, ...] | None = None
 
 
 def quote_answer(
@@ -42,18 +45,56 @@ def quote_answer(
     `copies` names for an article the one that it is a copy of: the two are one voice.
     """
     if not verdict.findings:
-        return _declined("no passage of the articles is about this")
+        return _declined("no passage of the articles is about this", 0.0)
     if verdict.confidence < settings.min_confidence:
-        return _declined("no sentence of the articles answers this; the nearest passages are listed")
+        return _declined(
+            "no sentence of the articles answers this; the nearest passages are listed", verdict.confidence
+        )
     answering = _choose(asked.kind, verdict.findings, settings=settings, copies=copies)
     chosen = in_reading_order(_with_what_they_lean_on(answering, most=settings.max_sentences))
+    short = _short_answer(verdict.findings[0]) if asked.kind is Kind.FACT else None
+    return _quoted(chosen, short_answer=short, confidence=verdict.confidence)
+
+
+def quote_sides(heard: Mapping[str, Verdict], *, settings: QuotingSettings) -> Quoted:
+    """Return what each party says, side by side, each in reading order; the reason why there is nothing if none does.
+
+    `heard` has for each party, in the question's order, the sentences that are its own. One that has none, or none
+    that answers, is named with nothing said.
+    """
+    most = max(1, settings.max_sentences // len(heard))
+    chosen: list[Finding] = []
+    places: dict[tuple[str, Span], int] = {}
+    sides = []
+    for party, verdict in heard.items():
+        own: list[Finding] = []
+        if verdict.findings and verdict.confidence >= settings.min_confidence:
+            best = verdict.findings[0]
+            worthy = [finding for finding in verdict.findings if finding.score >= settings.share * best.score]
+            own = in_reading_order(_understood(worthy, most=most))
+        for finding in own:
+            places.setdefault((finding.reading.article.id, finding.span), len(places) + 1)
+            if len(places) > len(chosen):
+                chosen.append(finding)
+        markers = (places[finding.reading.article.id, finding.span] for finding in own)
+        sides.append(Said(party, tuple(markers)))
+    if not chosen:
+        parties = ", ".join(heard)
+        reason = f"no sentence of the articles says what is asked of {parties}; the nearest passages are listed"
+        return _declined(reason, max(verdict.confidence for verdict in heard.values()))
+    least = min(heard[side.party].confidence for side in sides if side.citations)
+    return replace(_quoted(chosen, short_answer=None, confidence=least), sides=tuple(sides))
+
+
+def _quoted(chosen: Sequence[Finding], *, short_answer: str | None, confidence: float) -> Quoted:
     citations = tuple(_cite(finding, marker) for marker, finding in enumerate(chosen, start=1))
     claims = tuple(
         Claim(text=_SPACE.sub(" ", citation.quote), citations=(citation.marker,), support=1.0) for citation in citations
     )
     return Quoted(
+        confidence=confidence,
         answer=" ".join(f"{claim.text} [{claim.citations[0]}]" for claim in claims),
-        short_answer=_short_answer(verdict.findings[0]) if asked.kind is Kind.FACT else None,
+        short_answer=short_answer,
         claims=claims,
         citations=citations,
         reason=None,
@@ -78,6 +119,24 @@ def _choose(
     if kind is Kind.VIEWS:
         worthy = _articles_in_turn(worthy, copies)
     return worthy[: settings.max_sentences]
+
+
+def _understood(findings: Sequence[Finding], *, most: int) -> list[Finding]:
+    """Return the first of some findings, at most so many, each with the sentence before it if that tells who speaks.
+
+    The first is there in any case, and that sentence with it.
+    """
+    chosen: list[Finding] = []
+    for finding in findings:
+        needed = [finding]
+        before = finding.reading.before(finding.span)
+        if before is not None and (leans(finding.text) or goes_on(finding.text)):
+            needed.insert(0, Finding(finding.reading, before, finding.score))
+        known = {(one.reading.article.id, one.span) for one in chosen}
+        new = [one for one in needed if (one.reading.article.id, one.span) not in known]
+        if not chosen or len(chosen) + len(new) <= most:
+            chosen += new
+    return chosen
 
 
 def _with_what_they_lean_on(findings: Sequence[Finding], *, most: int) -> list[Finding]:
@@ -112,5 +171,5 @@ def _short_answer(finding: Finding) -> str | None:
     return None if span is None else _SPACE.sub(" ", finding.reading.article.text[span.start : span.end])
 
 
-def _declined(reason: str) -> Quoted:
-    return Quoted(answer="", short_answer=None, claims=(), citations=(), reason=reason)
+def _declined(reason: str, confidence: float) -> Quoted:
+    return Quoted(confidence=confidence, answer="", short_answer=None, claims=(), citations=(), reason=reason)

@@ -13,7 +13,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -227,8 +227,12 @@ class ReaderJudge:
         """Return the hash of the reading model's weights, and the first digits of the calibration's."""
         return f"{self.reader.revision}+{hashlib.sha256(self._calibration.read_bytes()).hexdigest()[:8]}"
 
-    def judge(self, question: str, readings: Sequence[Reading]) -> Verdict:
+    def judge(self, question: str, readings: Sequence[Reading], *, part: int = 1) -> Verdict:
         """Return the sentences that answer best, each once, and the probability that the first of them does."""
+        if part > 1:
+            budget = replace(self.budget, tokens=self.budget.tokens // part)
+            fewer = ReaderJudge(self.reader, rarity=self.rarity, budget=budget, calibration=self._calibration)
+            return fewer.judge(question, readings)
         ranked = self.rank(question, readings)
         if not ranked:
             return Verdict((), 0.0)

@@ -78,7 +78,7 @@ class SimilarityJudge:
         self._encode_sentences = encode_sentences
         self._rarity = rarity
 
-    def judge(self, question: str, readings: Sequence[Reading]) -> Verdict:
+    def judge(self, question: str, readings: Sequence[Reading], *, part: int = 1) -> Verdict:  # noqa: ARG002  # reads no tokens
         """Return the sentences nearest to a question, best first, and the probability that the first answers it."""
         rows = self.features(question, readings)
         scored = [(SENTENCE_MODEL(astuple(features)), reading, span, features) for reading, span, features in rows]

@@ -1,0 +1,63 @@
+"""Who can say something: people and bodies by what they are called, and governments by their countries and capitals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+# People, or bodies of them, by what they are called: those can say something.
+SPEAKER = re.compile(
+    r"(?:\w+(?:ers|ors|ians|ents|ants|ees|ives|crats|ates)|\w{3,}ist|union|party|parties|government|company|companies|firm|"
+    r"ministry|ministries|critic|official|women|woman|men|man|expert|side|authority|authorities|bank|church|churches|"
+    r"court|judge|police|press|media|army|opposition|industry|president|minister|premier|chancellor|"
+    r"spokes(?:man|men|woman|women|person|people)|ambassador|mayor|deputy|deputies|governor|secretary|secretaries|"
+    r"senator|chair(?:man|men|woman|women|person)?|director|head|chief|leader|founder|manager|owner|coach|coaches|captain|"
+    r"king|queen|prince|princess|pope|bishop|general|commissioner|commission|council|committee|agency|agencies|"
+    r"association|federation|league|society|societies|institute|institution|university|universities|academy|think tank|"
+    r"board|group|organi[sz]ation|delegation|delegate|embassy|envoy|negotiator|lawyer|attorney|prosecutor|prosecution|developer|employer|worker|farmer|trader|lender|insurer|buyer|seller|writer|defen[cs]e|"
+    r"plaintiff|defendant|advocate|analyst|researcher|scholar|professor|historian|"
+    r"doctor|engineer|teacher|author|editor|newspaper|observer|campaigner|politician|lawmaker|"
+    r"legislator|parliament|congress|senate|cabinet|administration|team|club|village|town|city|cities|state|"
+    r"province|public|family|families|speaker|railway|school|hospital|farm|works|airline|bloc|diplomat|"
+    r"regulator|supplier|maker|operator|member|commentary|report)s?",
+    re.IGNORECASE,
+)
+# Whose words are those of the state or body that they belong to.
+OFFICE = re.compile(
+    r"(?:(?:vice-?|deputy-?)?(?:minister|president|premier|chancellor)|ministr(?:y|ie)|government|governor|authorit(?:y|ie)|"
+    r"official|officer|leader(?:ship)?|spokes(?:man|men|woman|women|person|people)|speaker|ambassador|embassy|envoy|"
+    r"diplomat|delegat(?:e|ion)|negotiator|secretar(?:y|ie)|commissioner|commission|parliament|congress|council|senate|"
+    r"cabinet|administration|legislator|lawmaker|head|chief|chair(?:man|woman|person)?|director|founder|manager|owner|"
+    r"lawyer|mayor|king|queen|side|representative|regulator|agency|office|board|chamber|captain|coach|politician|skipper)s?",
+    re.IGNORECASE,
+)
+# Capitals stand for their governments, as the press has it. A list of those in the news oftenest, as no rule tells a
+# capital from another town. Demonyms are told by their likeness: Japanese, Japan.
+_GOVERNMENTS = """
+China/Beijing, Japan/Tokyo, United States/US/USA/America/Washington, Russia/Kremlin/Moscow,
+Britain/UK/United Kingdom/London, France/Paris, Germany/Berlin, Italy/Rome, Spain/Madrid, Portugal/Lisbon,
+European Union/EU/European Commission/Brussels, Greece/Athens, Turkey/Ankara, Poland/Warsaw,
+Czech Republic/Czechia/Prague, Austria/Vienna, Hungary/Budapest, Romania/Bucharest, Bulgaria/Sofia, Serbia/Belgrade,
+Croatia/Zagreb, Slovenia/Ljubljana, Switzerland/Bern, Netherlands/The Hague, Denmark/Copenhagen, Sweden/Stockholm,
+Norway/Oslo, Finland/Helsinki, Ireland/Dublin, Ukraine/Kiev/Kyiv, Belarus/Minsk, Cyprus/Nicosia, Israel/Jerusalem,
+Iran/Tehran, Iraq/Baghdad, Syria/Damascus, Lebanon/Beirut, Egypt/Cairo, Saudi Arabia/Riyadh, India/New Delhi/Delhi,
+Pakistan/Islamabad, Afghanistan/Kabul, Bangladesh/Dhaka, Indonesia/Jakarta, Philippines/Manila, Vietnam/Hanoi,
+Thailand/Bangkok, Malaysia/Kuala Lumpur, South Korea/Seoul, North Korea/Pyongyang, Taiwan/Taipei, Australia/Canberra,
+New Zealand/Wellington, Canada/Ottawa, Mexico/Mexico City, Brazil/Brasilia, Argentina/Buenos Aires, Chile/Santiago,
+Colombia/Bogota, Venezuela/Caracas, Cuba/Havana, Kenya/Nairobi, Nigeria/Abuja, Ethiopia/Addis Ababa,
+South Africa/Pretoria, Algeria/Algiers, Morocco/Rabat, Sudan/Khartoum
+"""
+
+
+def _by_name() -> Mapping[str, tuple[str, ...]]:
+    entries = (tuple(entry.strip().split("/")) for entry in _GOVERNMENTS.split(","))
+    return {name.casefold(): names for names in entries for name in names}
+
+
+GOVERNMENTS = _by_name()
+
+
+def names_of(party: str) -> tuple[str, ...]:
+    """Return what a party is called: a country's names with its capital's, or the party's name alone."""
+    plain = party.casefold().replace(".", "").removeprefix("the ").strip()
+    return GOVERNMENTS.get(plain, (party,))

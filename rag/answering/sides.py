@@ -1,0 +1,286 @@
+"""Whether a question asks what each of several parties says, and what it asks of each of them alone.
+
+"What do Beijing and Tokyo say about the ban?" asks two things: what Beijing says about it, and what Tokyo does. That
+is told by its form: parties joined before a verb of saying or judging, or around a noun such as "view". "When did
+China and Japan sign the treaty?" has one answer, and stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rag.answering.parties import SPEAKER
+from rag.answering.questions import may_name_several
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the parties that a question names, as it is written there, and the question put to that party alone.
+
+    `topic` is what it is asked about; `says` tells that it is asked for its words, where deeds would not do.
+    """
+
+    party: str
+    question: str
+    topic: str
+    says: bool = False
+
+
+# What each does for itself, even where two are named. Who signs, meets, trades or agrees does it with the other.
+_VERB = (
+    r"(?:have to say|(?:say|think(?! tank)|argu|claim|contend|maintain|assert|alleg|stat|declar|respond|react|repl|"
+    r"answer|justif|explain|describ|perceiv|regard|consider|assess|judg|interpret|evaluat|defend|propos|suggest|demand|want|"
+    r"expect|hop|fear|report|comment|criticis|criticiz|condemn|oppos|support|reject|favour|favor|welcom|object|warn|call|"
+    r"label|promis|predict|recommend|insist|accus|blam|characteris|characteriz|portray|complain|stress|emphasis|emphasiz|"
+    r"conced|approach|plan|intend|distrust|advis|deni|believ|view|den)(?:e|es|ed|s|y|ies|ied|ing|ying|d|ted|ting|ten)?|"
+    r"said|thought|sees?|saw|seen|seeing|feels?|felt|stand|account for|refer to|ma(?:k|d)es? of|ask for)\b"
+)
+_NOUN = (
+    r"(?:views?|viewpoints?|points? of view|positions?|stances?|opinions?|attitudes?|approach(?:es)?|arguments?|"
+    r"reactions?|responses?|repl(?:y|ies)|assessments?|perspectives?|standpoints?|justifications?|demands?|claims?|"
+    r"explanations?|statements?|comments?|versions?|interpretations?|objections?|concerns?|takes?|reasons?|thoughts?|"
+    r"criticisms?|complaints?|judge?ments?|sides? of (?:the|this) (?:story|argument)|expectations?|proposals?|"
+    r"verdicts?)"
+)
+_GIVEN = (
+    r"(?:give|given|offer|offered|name|named|cite|cited|make|made|put forward|advance|use|raise|raised|have|had|hold|"
+    r"held|take|taken|express|expressed|voice|voiced)\b"
+)
+_DONE = (
+    r"(?:said|seen|viewed|judged|described|regarded|explained|justified|assessed|defended|received|criticised|criticized|"
+    r"perceived|interpreted|called|thought)"
+)
+_OVER = r"(?:on|about|over|regarding|concerning)"
+_ABOUT = rf"(?:{_OVER}|towards?|to|of|for|in|against|with re(?:gard|spect) to|when it comes to|as to)"
+_EACH = r"(?:(?:each|both|respectively|officially|publicly|really|actually|now|currently|today|still|individually) )*"
+# With "does", several names are one: Marks and Spencer.
+_SEVERAL_DO = r"(?:do|did|have|had|are|were|will|would|can|could|should|might)"
+_ONE_DOES = r"(?:what|how) (?:do|does|did|has|have) (?P<one>[^,?]+?)"
+_OTHER = r"(?P<other>[^,?]+?)"
+_POSSESSIVE = r"(?:['’]s?)"
+_TELL = (
+    r"(?:(?:please |can you |could you |would you )*(?:compare|contrast|summari[sz]e|describe|explain|outline|list|"
+    r"give(?: me)?|tell me(?: about)?|show(?: me)?|present|set out|i(?: want| would like| need|['’]d like) to know) )"
+)
+_WHAT_IS = r"(?:what(?:['’]s| is| are| was| were) )"
+_HOW_DO = r"(?:(?:how|where|in what (?:way|respect)s?) (?:do|does|did) )"
+_ASKED = rf"(?:{_TELL}|{_WHAT_IS}|{_HOW_DO})*"
+_WH = (
+    r"(?:what|how|why|on (?:what|which) grounds|for (?:what|which) reasons?|in (?:what|which) terms|"
+    rf"(?:what|which) {_NOUN}|where(?= (?:do|did) .* stand))"
+)
+_DIFFER = r"(?:differ|disagree|diverge|clash|argue|contrast|compare|part company)"
+_UNLIKE = r"(?:versus|vs\.?|as opposed to|as against|compared (?:with|to)|in contrast (?:to|with)|unlike)"
+_SAME = rf"(?: {_VERB}(?: {_ABOUT}? ?(?:it|that|this|them))?)?"
+_MANY = re.compile(r"\b[a-z]+s$")  # the unions, Chinese officials; a name stands for one
+
+
+def _says(match: re.Match[str], party: str) -> str:
+    return f"{_say_of(party)} {match['topic']}?"
+
+
+def _say_of(party: str) -> str:
+    return f"What {'do' if _MANY.search(party) else 'does'} {party} say about"
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A form of question: `parties` (or `one` and `other`) are named groups, `put` makes a party's own question.
+
+    Only with `lowercase`, the parties may be others than names.
+    """
+
+    pattern: str
+    put: Callable[[re.Match[str], str], str]
+    lowercase: bool = True
+
+    def match(self, question: str) -> re.Match[str] | None:
+        """Return how a question has this form; compiled when it is first needed, as few questions need it."""
+        return re.compile(self.pattern, re.IGNORECASE).fullmatch(question)
+
+
+def _in_its_place(match: re.Match[str], party: str) -> str:
+    """Return the question with one party in the place of all, and the auxiliary that goes with one."""
+    text, (start, end) = match.string, match.span("parties")
+    before = text[:start]
+    if not _MANY.search(party):
+        before = re.sub(r"\b(do|have|are|were)\s+$", _alone, before, flags=re.IGNORECASE)
+    return before + party + " " + text[end:].lstrip()
+
+
+def _alone(match: re.Match[str]) -> str:
+    return {"do": "does", "have": "has", "are": "is", "were": "was"}[match[1].lower()] + " "
+
+
+def _in_ones_place(match: re.Match[str], party: str) -> str:
+    """Return the clause about one party, with a party in its place."""
+    start, end = match.span("one")
+    clause_start, clause_end = match.span("clause")
+    return match.string[clause_start:start] + party + match.string[end:clause_end] + "?"
+
+
+_PARTIES = r"(?P<parties>.+?)"
+_FORMS = (
+    # What does China say about the water, and what does Japan (say)? What does China say about it, and Japan?
+    _Form(
+        rf"(?P<clause>{_ONE_DOES} {_VERB}(?P<topic>[^?]*?))(?:,|\?|,? (?:and|but|while))? "
+        rf"(?:what|how) (?:do|does|did|has|have|about) {_OTHER}{_SAME}",
+        _in_ones_place,
+    ),
+    _Form(rf"(?P<clause>{_ONE_DOES} {_VERB}(?P<topic>[^?,]*?)), and {_OTHER}", _in_ones_place),
+    # What does China say about the water, unlike Japan?
+    _Form(rf"(?P<clause>{_ONE_DOES} {_VERB}(?P<topic>[^?]*?)),? {_UNLIKE} {_OTHER}", _in_ones_place),
+    # How does China differ from Japan on the ban? How does China's view of the ban differ from Japan's?
+    _Form(rf"{_HOW_DO}(?P<one>[^,?]+?) {_DIFFER} (?:from|with) {_OTHER} {_OVER} (?P<topic>.+)", _says),
+    _Form(
+        rf"{_HOW_DO}(?P<one>[^,?]+?){_POSSESSIVE} {_NOUN} {_ABOUT} (?P<topic>[^?]+?) {_DIFFER} "
+        rf"(?:from|with|to) (?:that of )?{_OTHER}{_POSSESSIVE}?(?: {_NOUN})?",
+        _says,
+    ),
+    _Form(
+        rf"{_HOW_DO}(?P<one>[^,?]+?){_POSSESSIVE} {_NOUN} {_DIFFER} (?:from|with|to) (?:that of )?{_OTHER}"
+        rf"{_POSSESSIVE}?(?: {_NOUN})? {_ABOUT} (?P<topic>[^?]+?)",
+        _says,
+    ),
+    # How do China and Japan differ (in their views) on the ban?
+    _Form(rf"{_HOW_DO}{_PARTIES} {_EACH}{_DIFFER}(?: in their \w+)? {_OVER} (?P<topic>.+)", _says),
+    # What do China and Japan say about the ban? Which reasons do they give for it?
+    _Form(rf"(?P<lead>.*\W)?{_WH} {_SEVERAL_DO} {_PARTIES} {_EACH}(?:been )?{_VERB}(?P<topic>.*)", _in_its_place),
+    _Form(rf"(?:what|which) {_NOUN} {_SEVERAL_DO} {_PARTIES} {_EACH}{_GIVEN}(?P<topic>.*)", _in_its_place),
+    # Compare what China and Japan say about the ban.
+    _Form(rf"{_TELL}?(?:what|how|why) {_PARTIES} {_EACH}(?:have |has |had )?{_VERB} {_ABOUT} (?P<topic>.+)", _says),
+    # What are the views of China and Japan on the ban? How do they differ?
+    _Form(
+        rf"{_ASKED}(?:the )?(?:\w+ )??{_NOUN} (?:of|by|from|held by|taken by) {_PARTIES} "
+        rf"(?:{_OVER}|towards?|to|with regard to|when it comes to) (?P<topic>.+?)(?: {_DIFFER})?",
+        _says,
+    ),
+    # What are China's and Japan's views on the ban? Compare the Chinese and the Japanese position on it.
+    _Form(
+        rf"{_ASKED}(?:(?:the )?differences? between )?(?P<parties>(?=[^?]*['’]|[^?]*\b[A-Z]\w+ and (?:the )?[A-Z]).+?)"
+        rf"{_POSSESSIVE}? (?:\w+ )??{_NOUN} {_ABOUT} (?P<topic>.+?)(?: {_DIFFER})?",
+        _says,
+        lowercase=False,
+    ),
+    # What is the difference between China and Japan on the ban?
+    _Form(
+        rf"(?:{_TELL}|{_WHAT_IS})(?:the )?(?:differences?|disagreements?|dispute|contrast) between {_PARTIES} {_OVER} "
+        r"(?P<topic>.+)",
+        _says,
+    ),
+    # How is the ban seen by China and by Japan?
+    _Form(
+        rf"(?:what|how) (?:is|are|was|were|has been|have been) (?P<before>.+?)?(?: |\b){_DONE}"
+        rf"(?: (?:about|of) (?P<topic>.+?))? by {_PARTIES}",
+        lambda match, party: f"{_say_of(party)} {match['topic'] or match['before']}?",
+    ),
+    # China versus Japan on the ban. China and Japan on the ban.
+    _Form(rf"(?P<one>[^,?]+?) (?:versus|vs\.?) {_OTHER}(?: {_OVER}|:) (?P<topic>.+)", _says, lowercase=False),
+    _Form(rf"{_PARTIES} (?:on|about) (?P<topic>the .+)", _says, lowercase=False),
+    # How many people died according to Israel and Hamas?
+    _Form(
+        r"(?P<lead>.*)\baccording to (?P<parties>(?:both )?[^,?]+? and (?:to )?[^,?]+?)(?P<topic>,.*)?",
+        _in_its_place,
+        lowercase=False,
+    ),
+)
+_WORDS = re.compile(
+    r"\b(?:say|said|saying|says|argue|argued|claim|claimed|state|stated|reply|replied|comment|report|reported)\b"
+)
+# A question without any of these has none of the forms; cheaper to find out than each form.
+_SAYING = re.compile(rf"\b(?:{_VERB}|{_NOUN}\b|{_DIFFER}\b|vs|versus|accord|{_DONE}\b|on the|about the)", re.IGNORECASE)
+_LONGEST = 400  # characters
+_BEFORE_TOPIC = re.compile(rf"^[\s,]*(?:{_ABOUT}\s+)?", re.IGNORECASE)
+_MOST_SIDES = 4
+_MOST_WORDS = 8
+_TOGETHER = re.compile(r"\b(?:together|jointly|joint|in concert|with one voice|as partners)\b", re.IGNORECASE)
+_BETWEEN = re.compile(
+    r"\s*,\s*(?:and|&)\s+|\s*,\s*|\s+(?:and|&|as well as)\s+(?:(?:of|by|to)\s+(?=the\b|[A-Z]))?", re.IGNORECASE
+)
+_NO_PARTY = re.compile(
+    r"(?:who|which|that|what|when|where|how|why|whose|if|because|you|i|we|he|she|it|they|them|us|him|one|there|"
+    r"people|everyone|anyone|not|then|so|about|by|from|between|in|on|at|do|does|did|is|are|was|were|these|those|this|"
+    r"\d\S*)\b",
+)
+_DEMONYM = re.compile(r"(?:the )?([A-Z]\w*(?:ese|ish|an|ch|aqi|eli|ani|ali|eek|iss|ai|US|EU|UK|U\.S\.))")
+
+
+def split_sides(question: str) -> tuple[Side, ...]:
+    """Return the parties of which a question asks what each of them says, each with its own question; else none."""
+    plain = " ".join(question.split()).rstrip("?.!… ")
+    if len(plain) > _LONGEST or not may_name_several(plain) or not _SAYING.search(plain) or _TOGETHER.search(plain):
+        return ()
+    for form in _FORMS:
+        match = form.match(plain)
+        if match is None:
+            continue
+        parties = _parties_in(match, lowercase=form.lowercase)
+        if parties:
+            topic = " ".join(match.groupdict().get(name) or "" for name in ("lead", "before", "topic"))
+            return tuple(
+                Side(
+                    party,
+                    own := _closed(form.put(match, party), parties, party),
+                    _BEFORE_TOPIC.sub("", topic).strip(" ,"),
+                    _asks_for_words(own),
+                )
+                for party in parties
+            )
+    return ()
+
+
+def _asks_for_words(question: str) -> bool:
+    return _WORDS.search(question) is not None
+
+
+def _parties_in(match: re.Match[str], *, lowercase: bool) -> list[str]:
+    named = match.groupdict()
+    if "one" in named:
+        parts = [named["one"], named["other"]]
+    else:
+        parts = _BETWEEN.split(re.sub(r"^both (?:of )?", "", named["parties"].strip(), flags=re.IGNORECASE))
+    parts = _with_shared_head([_bare(part) for part in parts])
+    parts = list(dict.fromkeys(part for part in parts if part))
+    if not 1 < len(parts) <= _MOST_SIDES or any(not _may_speak(part, lowercase=lowercase) for part in parts):
+        return []
+    return parts
+
+
+def _bare(part: str) -> str:
+    return re.sub(r"['’]s?$", "", re.sub(r"^(?:that|those) of ", "", part.strip(' "“”'))).strip()
+
+
+def _with_shared_head(parts: list[str]) -> list[str]:
+    """Return the parties, each with the noun that they share: the Chinese and (the) Japanese ministers."""
+    first, last = parts[0], parts[-1]
+    adjective = _DEMONYM.match(last)
+    if adjective is None or not re.match(r" [a-z]", last[adjective.end() :]):
+        return parts
+    if not all(_DEMONYM.fullmatch(part) for part in parts[:-1]):
+        return parts
+    article = "the " if first.startswith("the ") else ""
+    head = last[adjective.end() :]
+    return [article + part.removeprefix("the ") + head for part in parts[:-1]] + [article + last.removeprefix("the ")]
+
+
+def _may_speak(part: str, *, lowercase: bool) -> bool:
+    """Tell whether a phrase can be who says something: a name, or people by what they are called."""
+    words = part.split()
+    if not words or len(words) > _MOST_WORDS or _NO_PARTY.match(part):
+        return False
+    body = [word for word in words if word.lower() not in {"the", "a", "an", "his", "her", "its", "their"}]
+    if not body:
+        return False
+    if body[0][0].isupper() and (len(body) == 1 or any(word[0].isupper() for word in body[1:])):
+        return True
+    return lowercase and any(SPEAKER.fullmatch(word) for word in (*body, " ".join(body[-2:])))
+
+
+def _closed(text: str, parties: Sequence[str], party: str) -> str:
+    """Return a party's question with "each other" named, where there is one other, and its mark at the end."""
+    others = [other for other in parties if other != party]
+    if len(others) == 1:
+        text = re.sub(r"\b(?:each other|one another)(['’]s?)?", lambda m: others[0] + (m[1] or ""), text)
+    return text.rstrip("?. ") + "?"

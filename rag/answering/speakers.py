@@ -1,0 +1,241 @@
+"""Which sentences of an article are a party's: it speaks or acts in them, or did in the sentence that they lean on.
+
+A country speaks by its capital, its ministers and its spokesmen, a body by whoever the article says heads it ("Ilse
+Brandt, who heads the Importers' League"), and these by their surnames alone afterwards.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rag.answering.clauses import (
+    POSSESSIVE,
+    TITLES,
+    Speaks,
+    Token,
+    begins_clause,
+    goes_on,
+    is_named_after,
+    is_office,
+    is_speaker,
+    name_before,
+    name_from,
+    phrase_around,
+    speaks_as,
+    tokens_of,
+)
+from rag.answering.parties import GOVERNMENTS, names_of
+from rag.answering.wording import word_key
+from rag.records import Article, Span
+
+_HEADS = frozenset("heads heading leads leading chairs runs represents headed led chaired advises directs".split())  # noqa: SIM905
+_ENDINGS = frozenset(["", *"a y n s e o i ia al an ans ese ian ians ish ic is ns ean eans es ene enes".split()])  # noqa: SIM905
+_SHARED_LETTERS = 4
+_NEAR = 6
+_LONGEST_NAME = 4
+_ARTICLE = re.compile(r"^(?:the|its|his|her|their|an?) ", re.IGNORECASE)
+# Who of a country is meant by these is whoever speaks for it.
+_ANYONE = re.compile(
+    r"\b(?:governments?|officials?|leaders?|authorit(?:y|ies)|sides?|politicians?|diplomats?|people)\b"
+)
+_SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z“\"])|\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A sentence of a party's; it `acts` in those that tell what it does rather than what it says."""
+
+    span: Span
+    acts: bool
+
+
+def statements_of(parties: Sequence[str], article: Article, sentences: Sequence[Span]) -> list[list[Statement]]:
+    """Return, party by party, those sentences of an article that are its own, or go on with what it said right before.
+
+    A party of whom another one tells does not speak itself: "Kishida told reporters that he and Xi had agreed".
+    """
+    found: list[list[Statement]] = [[] for _ in parties]
+    if not sentences:
+        return found
+    voices = [Voice(party, article.text) for party in parties]
+    spoke = [Speaks.NOT] * len(parties)
+    for span in sentences:
+        text = article.text[span.start : span.end]
+        speaking = [voice.speaks(text) for voice in voices]
+        loudest = max(speaking)
+        for number, speaks in enumerate(speaking):
+            told_by_other = speaks is Speaks.AS_TOLD and loudest >= Speaks.ACTS
+            follows = not speaks and loudest < Speaks.ACTS and spoke[number] >= Speaks.ACTS and goes_on(text)
+            if follows or (speaks and not told_by_other):
+                found[number].append(Statement(span, acts=speaks is Speaks.ACTS))
+        spoke = speaking
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """A name of a party as the keys of its words; one that is `written` small is what somebody is called."""
+
+    keys: tuple[str, ...]
+    capital: bool
+
+
+class Voice:
+    """A party as the sentences of one article speak of it: by its names, and by the people who speak for it."""
+
+    def __init__(self, party: str, text: str) -> None:
+        self._names, self._words = _names_of(party)
+        self._role = not any(name.capital for name in self._names)
+        self._people: tuple[str, ...] = ()
+        self._people = tuple(dict.fromkeys(self._find_people(text)))
+        self._words |= {word.casefold() for person in self._people for word in person.split()}
+
+    def speaks(self, sentence: str) -> Speaks:
+        """Tell how this party speaks in a sentence."""
+        tokens = tokens_of(sentence)
+        named = list(self._named(tokens))
+        found = max((speaks_as(tokens, *phrase) for phrase in self._phrases(tokens, named)), default=Speaks.NOT)
+        if found < Speaks.NAMED and any(is_named_after(tokens, start, end) for start, end in named):
+            return Speaks.NAMED
+        return found
+
+    def _phrases(self, tokens: Sequence[Token], named: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """Yield the phrases that name the party, or somebody who speaks for it."""
+        for start, end in named:
+            words = {token.text.casefold().replace(".", "") for token in tokens[start:end] if token.word}
+            adjective = len(words) == 1 and not words <= self._words
+            if (phrase := phrase_around(tokens, start, end, adjective=adjective, role=self._role)) is not None:
+                yield phrase
+
+    def _named(self, tokens: Sequence[Token]) -> Iterator[tuple[int, int]]:
+        """Yield where the party, or somebody who speaks for it, is named."""
+        for place, token in enumerate(tokens):
+            if not token.word:
+                continue
+            for name in self._names:
+                if (end := _end_of(name, tokens, place)) is not None:
+                    yield place, end
+            for person in self._people:
+                words = person.split()
+                end = place + len(words)
+                if [one.text for one in tokens[place:end]] == words and self._is_whole(tokens, place, end, person):
+                    yield place, end
+
+    def _is_whole(self, tokens: Sequence[Token], start: int, end: int, person: str) -> bool:
+        """Tell whether a name stands alone, or within the whole name of the same person."""
+        while start > 0 and tokens[start - 1].word and tokens[start - 1].capital:
+            start -= 1
+        if begins_clause(tokens[start]):
+            start += 1
+        while end < len(tokens) and tokens[end].word and tokens[end].capital:
+            end += 1
+        own = {word for one in self._people if set(person.split()) <= set(one.split()) for word in one.split()}
+        return all(token.text in own or token.plain in TITLES or is_office(token) for token in tokens[start:end])
+
+    def _find_people(self, text: str) -> Iterator[str]:
+        """Yield those whom an article says to speak for the party, each as it may name them later."""
+        for sentence in _SENTENCE.split(text):
+            if not self._may_be_in(sentence):
+                continue
+            tokens = tokens_of(sentence)
+            for start, end in self._phrases(tokens, list(self._named(tokens))):
+                for name in self._people_by(tokens, start, end):
+                    if _may_be_person(name, tokens):
+                        yield from dict.fromkeys([" ".join(token.text for token in name), name[-1].text, name[0].text])
+
+    def _may_be_in(self, sentence: str) -> bool:
+        folded = sentence.casefold()
+        return any(name.keys[0][:_SHARED_LETTERS] in folded for name in self._names)
+
+    def _people_by(self, tokens: Sequence[Token], start: int, end: int) -> Iterator[Sequence[Token]]:
+        """Yield the names of people that a phrase of the party's stands by."""
+        offices = [place for place in range(start, end) if is_office(tokens[place])]
+        if offices or self._role:  # Chinese Premier Li Qiang; Costamar's agriculture minister, Beatriz Lomas
+            behind = offices[-1] + 1 if offices else end
+            name = name_from(tokens, behind)
+            comma = _next_comma(tokens, end)
+            yield name or (name_from(tokens, comma + 1) if comma is not None else ())
+        elif mark := next((place for place in range(start, end) if tokens[place].text in POSSESSIVE), None):
+            name = name_from(tokens, mark + 1)  # Italy's Lorenzo Cattabriga
+            yield name if len(name) > 1 else ()
+        of = start - 1
+        while of > 0 and tokens[of].plain == "the":
+            of -= 1
+        if of > 0 and tokens[of].plain in {"of", "at", "for", *_HEADS}:
+            if end < len(tokens) and tokens[end].text == ",":  # the chairman of the Trawlers' Union, Bo Harding
+                yield _whole(name_from(tokens, end + 1))
+            yield _whole(name_before(tokens, of))  # Jonas Petri of the Growers' Union; Ilse Brandt, who heads it
+        comma = next((place for place in range(start - 1, max(-1, start - 5), -1) if tokens[place].text == ","), None)
+        if offices and comma is not None:  # Wang Yi, China's foreign minister
+            yield _whole(name_before(tokens, comma))
+
+
+def _names_of(party: str) -> tuple[list[_Name], set[str]]:
+    """Return the names that a party has, and their words as they are written."""
+    plain = _ARTICLE.sub("", party)
+    of_country = _ANYONE.sub("", plain).strip()
+    if of_country and of_country[0].isupper():
+        plain = of_country
+    called = names_of(plain)
+    if len(called) == 1:
+        called = _country_of(plain) or called
+    names, words = [], set[str]()
+    for one in called:
+        tokens = [token for token in tokens_of(one) if token.word]
+        if tokens:
+            names.append(_Name(tuple(token.key for token in tokens), any(token.capital for token in tokens)))
+            words |= {token.text.casefold().replace(".", "") for token in tokens}
+    parts = tokens_of(plain)
+    if len(called) == 1 and len(parts) > 1 and all(token.named for token in parts):  # a person, by one of two names
+        names += [_Name((token.key,), capital=True) for token in (parts[0], parts[-1]) if not is_speaker(token)]
+    return names, words
+
+
+def _country_of(word: str) -> tuple[str, ...] | None:
+    """Return the names of the country that an adjective is of: Chinese, Japanese."""
+    if " " in word or not word[:1].isupper():
+        return None
+    key = word_key(word.casefold())
+    return next((names for names in GOVERNMENTS.values() if _are_alike(key, word_key(names[0].casefold()))), None)
+
+
+def _are_alike(one: str, other: str) -> bool:
+    """Tell whether two words are a place and who comes from there, as "japan" and "japanes", or the same."""
+    if one == other:
+        return True
+    shared = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), None)
+    shared = min(len(one), len(other)) if shared is None else shared
+    return shared >= _SHARED_LETTERS and one[shared:] in _ENDINGS and other[shared:] in _ENDINGS
+
+
+def _end_of(name: _Name, tokens: Sequence[Token], place: int) -> int | None:
+    """Return where a name ends that begins at a place; None if it does not."""
+    if name.capital and not tokens[place].capital:
+        return None
+    for number, key in enumerate(name.keys):
+        if number and place < len(tokens) and tokens[place].text in POSSESSIVE:
+            place += 1
+        if place >= len(tokens) or not _are_alike(tokens[place].key, key):
+            return None
+        place += 1
+    return place
+
+
+def _whole(name: Sequence[Token]) -> Sequence[Token]:
+    return name if len(name) > 1 else ()
+
+
+def _next_comma(tokens: Sequence[Token], end: int) -> int | None:
+    return next((place for place in range(end, min(end + _NEAR, len(tokens))) if tokens[place].text == ","), None)
+
+
+def _may_be_person(name: Sequence[Token], tokens: Sequence[Token]) -> bool:
+    """Tell whether capitals can be a person's name: up to four, no article before them and no body among them."""
+    if not 0 < len(name) <= _LONGEST_NAME or any(is_speaker(token) or token.text == "The" for token in name):
+        return False
+    place = next(n for n, token in enumerate(tokens) if token is name[0])
+    end = place + len(name)
+    articled = place > 0 and tokens[place - 1].plain in {"the", "a", "an"}
+    return not articled and not (end < len(tokens) and tokens[end].text in POSSESSIVE)

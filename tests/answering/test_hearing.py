@@ -1,0 +1,158 @@
+"""What each party says: from its own sentences, with its own question, and held to what is asked about."""
+
+import numpy as np
+import pytest
+
+from rag.answering import Finding, QuotingSettings, Reading, Verdict
+from rag.answering.hearing import hear
+from rag.answering.quoting import quote_sides
+from rag.answering.sides import split_sides
+from rag.records import Article, Hit, Passage, Span
+
+TEXT = (
+    "China condemned the release of the water. Japan called the ban unscientific. Trade fell by a tenth. "
+    "Japan signed a treaty. Tveit spoke of the count. She called it sound."
+)
+SENTENCES = tuple(
+    Span(TEXT.index(part), TEXT.index(part) + len(part))
+    for part in (
+        "China condemned the release of the water.",
+        "Japan called the ban unscientific.",
+        "Trade fell by a tenth.",
+        "Japan signed a treaty.",
+        "Tveit spoke of the count.",
+        "She called it sound.",
+    )
+)
+ARTICLE = Article(id="a", path="a.md", text=TEXT, title="Of fish")
+PASSAGE = Passage("a", 0, 0, len(TEXT), SENTENCES)
+READING = Reading(Hit(PASSAGE, 1.0, 1), ARTICLE)
+SETTINGS = QuotingSettings(min_confidence=0.3, max_sentences=4, share=0.5)
+
+
+class Judge:
+    """A judge to whom every sentence is as good as the one before, and who keeps what it was asked."""
+
+    name, model, revision = "fake", "fake", "1"
+
+    def __init__(self, confidence=0.5):
+        self.confidence = confidence
+        self.asked = []
+
+    def judge(self, question, readings, *, part=1):
+        self.asked.append((question, [text for one in readings for _, text in one.sentences()], part))
+        spans = [(one, span) for one in readings for span, _ in one.sentences()]
+        return Verdict(tuple(Finding(one, span, 0.9) for one, span in spans), self.confidence)
+
+
+def heard(question, judge=None, readings=(READING,)):
+    sides = split_sides(question)
+    judge = judge or Judge()
+    return hear(sides, [list(readings)] * len(sides), judge=judge, rarity=lambda words: np.ones(len(words))), judge
+
+
+def texts(verdict):
+    return [finding.text for finding in verdict.findings]
+
+
+def test_each_party_is_judged_by_its_own_question_and_sentences_and_part_of_the_reading():
+    _, judge = heard("How did China and Japan react to the release of the water?")
+    assert judge.asked == [
+        ("How did China react to the release of the water?", ["China condemned the release of the water."], 2),
+        (
+            "How did Japan react to the release of the water?",
+            ["Japan called the ban unscientific.", "Japan signed a treaty."],
+            2,
+        ),
+    ]
+
+
+def test_what_is_asked_for_words_is_not_answered_by_deeds():
+    found, _ = heard("What do China and Japan say about the water?")
+    assert texts(found["Japan"]) == ["Japan called the ban unscientific."]
+
+
+def test_deeds_stand_where_there_are_no_words():
+    text = "Japan signed a treaty. China condemned the release of the water."
+    spans = (Span(0, 22), Span(23, len(text)))
+    article = Article(id="b", path="b.md", text=text, title="b")
+    reading = Reading(Hit(Passage("b", 0, 0, len(text), spans), 1.0, 1), article)
+    found, _ = heard("What do China and Japan say about the treaty?", readings=[reading])
+    assert texts(found["Japan"]) == ["Japan signed a treaty."]
+
+
+def test_a_party_of_which_nothing_is_found_is_not_judged():
+    found, judge = heard("What do China and Peru say about the water?")
+    assert found["Peru"] == Verdict((), 0.0)
+    assert [question for question, _, _ in judge.asked] == ["What does China say about the water?"]
+
+
+@pytest.mark.parametrize(
+    ("topic", "compare"), [("the release of the water", float.__gt__), ("the moon landing", float.__lt__)]
+)
+def test_the_more_of_the_topic_is_spoken_of_the_surer(topic, compare):
+    found, _ = heard(f"What do China and Japan say about {topic}?")
+    assert compare(found["China"].confidence, 0.5)
+
+
+def test_half_of_the_topic_leaves_the_confidence_as_it_is():
+    found, _ = heard("What do China and Japan say about the water tower?")
+    assert found["China"].confidence == pytest.approx(0.5)
+
+
+def quoted(question, **options):
+    return quote_sides(heard(question, **options)[0], settings=SETTINGS)
+
+
+def test_each_side_has_its_citations_in_the_order_of_the_question():
+    answer = quoted("What do Japan and China say about the ban on water?")
+    assert [(side.party, side.citations) for side in answer.sides] == [("Japan", (1,)), ("China", (2,))]
+    assert answer.answer == "Japan called the ban unscientific. [1] China condemned the release of the water. [2]"
+
+
+def test_a_side_that_says_nothing_is_named_without_citations():
+    answer = quoted("What do Peru and China say about the water?")
+    assert [(side.party, side.citations) for side in answer.sides] == [("Peru", ()), ("China", (1,))]
+
+
+def test_all_is_declined_where_no_side_says_anything():
+    answer = quoted("What do Peru and Chile say about the water?")
+    assert (answer.claims, answer.citations, answer.sides) == ((), (), None)
+    assert "Peru, Chile" in answer.reason
+
+
+def test_a_side_that_is_not_sure_enough_says_nothing():
+    answer = quoted("What do China and Japan say about the moon landing?")
+    assert answer.reason
+    assert answer.claims == ()
+
+
+def test_the_answer_is_as_sure_as_its_least_sure_side():
+    found = {"A": Verdict((finding(0),), 0.9), "B": Verdict((finding(1),), 0.4), "C": Verdict((), 0.0)}
+    assert quote_sides(found, settings=SETTINGS).confidence == 0.4
+
+
+def finding(number, score=0.9):
+    return Finding(READING, SENTENCES[number], score)
+
+
+def test_a_sentence_of_two_parties_is_cited_once():
+    found = {"A": Verdict((finding(0),), 0.9), "B": Verdict((finding(0),), 0.9)}
+    answer = quote_sides(found, settings=SETTINGS)
+    assert [side.citations for side in answer.sides] == [(1,), (1,)]
+    assert len(answer.claims) == 1
+
+
+def test_she_stands_behind_the_sentence_that_names_her():
+    answer = quote_sides({"Tveit": Verdict((finding(5),), 0.9), "B": Verdict((finding(0),), 0.9)}, settings=SETTINGS)
+    assert [citation.quote for citation in answer.citations] == [
+        "Tveit spoke of the count.",
+        "She called it sound.",
+        "China condemned the release of the water.",
+    ]
+    assert [side.citations for side in answer.sides] == [(1, 2), (3,)]
+
+
+def test_sides_share_the_length_of_an_answer():
+    found = {"A": Verdict(tuple(finding(n) for n in range(4)), 0.9), "B": Verdict((finding(4),), 0.9)}
+    assert [len(side.citations) for side in quote_sides(found, settings=SETTINGS).sides] == [2, 1]
