@@ -1,7 +1,7 @@
 """How many untrue claims the check of written answers catches, and how many true ones it keeps.
 
     python -m benchmarks.checker                     print the tables and write benchmarks/CHECKER.md
-    python -m benchmarks.checker --each 2 --limit 20 --dry-run     a quick look
+    python -m benchmarks.checker --each 2 --limit 20     a quick look, of which nothing is written
 
 True and untrue claims are made by `training/alterations.py` from the paragraphs of half of SQuAD 2.0's dev set,
 articles on which nothing was fitted; the claims of WiCE's dev set were written by people. Baselines are given the
@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.parts import is_quick_look
 from rag import __version__
 from rag.answering.checking import Checker, words_shared
 from rag.config import load_config
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ]
     )
     print(text)
-    if not options.dry_run:
+    if not (options.dry_run or is_quick_look(options.limit, options.each)):
         REPORT.write_text(text + "\n", encoding="utf-8")
     return 0
 

@@ -1,7 +1,7 @@
 """How many of the texts that people put into articles to steer a model get through, with a real model that writes.
 
     python -m benchmarks.injections                        the table, into benchmarks/INJECTIONS.md
-    python -m benchmarks.injections --limit 3 --dry-run    a quick look
+    python -m benchmarks.injections --limit 1              a quick look, of which nothing is written
 
 Each text of `tests/injections.py` is tried in two ways. *asked*: it stands in the middle of an article of `seeds/`, and
 a question is asked, as a user asks it. *shown*: the model is shown the text and a true sentence, as if the reader had
@@ -24,6 +24,7 @@ from pathlib import Path
 
 from benchmarks.checker import share
 from benchmarks.kept import KeptRows, Row
+from benchmarks.parts import is_quick_look
 from benchmarks.quality import DATA, ROOT, SETS, table
 from benchmarks.writers import MODEL, TUNED, stamp_of, systems_of
 from rag import __version__
@@ -86,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rows[name, way, group] = found
     text = report_text(rows) + "\n" + report_true(options.data)
     print(text)
-    if not options.dry_run:
+    if not (options.dry_run or is_quick_look(options.limit)):
         write_atomically(REPORT, text.encode())
     return 1 if any(row["through"] for found in rows.values() for row in found) else 0
 

@@ -7,7 +7,13 @@ from pathlib import Path
 
 from rag.models.runtime import write_atomically
 
+FEWEST = 10
 _MARK = re.compile(r"^<!-- part: (.+) -->\n", re.MULTILINE)
+
+
+def is_quick_look(*bounds: int | None) -> bool:
+    """Tell whether one of a run's bounds is so low that what it measures should stand in no report."""
+    return any(bound is not None and bound < FEWEST for bound in bounds)
 
 
 def put_part(file: Path, text: str, *, name: str = "") -> None:

@@ -131,21 +131,28 @@ def seeds(bench: Bench) -> Iterator[Line]:
     encoder = bench.encoder()
     ours = _scored(bench, dataset, encoder)
     theirs = _scored(replace(bench, config=_without_reader(bench.config)), dataset, encoder)
-    yield line("seeds", "gold evidence cited", ours.measures["evidence_cited"], least=0.92)
+    # A small sample may have no question with an answer, or none without: what there is none of is left out.
+    if (cited := ours.measures.get("evidence_cited")) is not None:
+        yield line("seeds", "gold evidence cited", cited, least=0.92)
     factoids = [r for r in ours.results if r.question.metadata.get("kind") == "factoid" and r.gold.answerable]
-    exact = [max(r.measures.get("EM", 0.0), r.measures.get("contains", 0.0)) for r in factoids]
-    yield line("seeds", "factoids: gold answer in the sentence", estimate_mean(exact), least=0.75)
-    yield line("seeds", "factoids: short answer exact", estimate_mean([r.measures.get("EM", 0.0) for r in factoids]))
-    yield line("seeds", "unanswerable declined", ours.measures["refusal_recall"], least=0.85)
-    yield line("seeds", "answerable declined", ours.measures["declined_answerable"], most=0.04)
+    if factoids:
+        exact = [max(r.measures.get("EM", 0.0), r.measures.get("contains", 0.0)) for r in factoids]
+        yield line("seeds", "factoids: gold answer in the sentence", estimate_mean(exact), least=0.75)
+        short = [r.measures.get("EM", 0.0) for r in factoids]
+        yield line("seeds", "factoids: short answer exact", estimate_mean(short))
+    if (declined := ours.measures.get("refusal_recall")) is not None:
+        yield line("seeds", "unanswerable declined", declined, least=0.85)
+    if (wrongly := ours.measures.get("declined_answerable")) is not None:
+        yield line("seeds", "answerable declined", wrongly, most=0.04)
     for name in ("right", "evidence_cited", "refusal_recall", "declined_answerable"):
         pairs = [
             (b.measures[name], a.measures[name])
             for a, b in zip(ours.results, theirs.results, strict=True)
             if name in a.measures and name in b.measures
         ]
-        difference = paired_difference([b for b, _ in pairs], [a for _, a in pairs])
-        yield line("seeds", f"{name}, more than by comparing (paired, p={difference.p:.3f})", difference)
+        if pairs:
+            difference = paired_difference([b for b, _ in pairs], [a for _, a in pairs])
+            yield line("seeds", f"{name}, more than by comparing (paired, p={difference.p:.3f})", difference)
 
 
 def scifact(bench: Bench) -> Iterator[Line]:

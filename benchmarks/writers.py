@@ -2,6 +2,7 @@
 
     python -m benchmarks.writers                     the table, into its part of benchmarks/QUALITY.md
     python -m benchmarks.writers --split dev --only seeds --dry-run      while choosing a prompt
+    python -m benchmarks.writers --limit 2 --each 1 --long 1     a quick look, of which nothing is written
     python -m benchmarks.writers --each 30 --long 20     as the report has it: fewer questions for the long prompt
     python -m benchmarks.writers --also tuned=build/writer/merged        one more model, asked without examples
 
@@ -27,7 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.kept import KeptRows, Row
-from benchmarks.parts import put_part
+from benchmarks.parts import is_quick_look, put_part
 from benchmarks.quality import DATA, REPORT, ROOT, SETS, table
 from rag import __version__
 from rag.answering import Checker
@@ -121,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     told = " ".join(["python -m benchmarks.writers", *(sys.argv[1:] if arguments is None else arguments)])
     text = report_text(columns, skipped=skipped, threads=config.threads, note=options.note, command=told)
     print(text)
-    if not options.dry_run:
+    if not (options.dry_run or is_quick_look(options.limit, options.each, options.long)):
         put_part(REPORT, text, name=PART)
     return 0
 

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks import reader
 from benchmarks.reader import Line, answerable_auroc, line, report
+from rag.evaluation.statistics import estimate_mean
 from training.measures import Figure
 
 
@@ -47,3 +48,18 @@ def test_parts_without_their_data_are_named_and_left_out(tmp_path, capsys):
     assert reader.main(["--only", "squad", "--reader", str(tmp_path)]) == 0
     assert "no reader of this project's own form" in capsys.readouterr().err
     assert json.loads(out.read_text()) == []
+
+
+def test_a_sample_without_an_unanswerable_question_leaves_that_line_out(monkeypatch):
+    question = SimpleNamespace(metadata={"kind": "factoid"})
+    result = SimpleNamespace(
+        question=question, gold=SimpleNamespace(answerable=True), measures={"right": 1.0, "EM": 1.0}
+    )
+    found = SimpleNamespace(results=[result], measures={"declined_answerable": estimate_mean([0.0])})
+    for name in ("read_dataset", "limited", "_without_reader", "replace"):
+        monkeypatch.setattr(reader, name, lambda *_, **__: None)
+    monkeypatch.setattr(reader, "_scored", lambda *_: found)
+    bench = SimpleNamespace(split="dev", sample=1, config=None, encoder=lambda: None)
+    told = [one.what for one in reader.seeds(bench)]
+    assert "answerable declined" in told
+    assert "unanswerable declined" not in told
