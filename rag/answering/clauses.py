@@ -43,11 +43,20 @@ _AUXILIARY = _set("has had is was were are have do does did will would can could
 _MAY = _set("will would should could might must can may")
 _PAST = _set(
     """
-    said told held saw took gave went came made became began broke brought built cut chose drew fell felt found fought
-    got grew kept knew led left let lost met paid put ran rose sent set shut sold spent spoke stood stuck swore thought
-    threw understood withdrew won wrote
+    became began broke brought built came chose cut drew fell felt fought found gave got grew held hit kept knew
+    laid led left lent let lost made met paid put ran rose said saw sent set shut sold spent spoke stood stuck
+    swore thought threw told took understood went withdrew won wrote
     """
 )
+# With "is" or "was", as good as a verb of judging.
+_ATTITUDE = _set(
+    """
+    afraid against angry calm careful cautious certain concerned confident convinced critical disappointed dissatisfied
+    glad happy hopeful opposed optimistic pessimistic pleased proud ready relieved satisfied sceptical skeptical sure
+    surprised unhappy willing worried
+    """
+)
+_DEGREE = _set("more less very rather quite been to not so")
 _FINITE = re.compile(r"[a-z]+(?:ed|es|s)")
 _ADVERB = re.compile(r"\w+ly|also|again|then|never|not|still|already|since|now|later|too|however|once|twice|both|all")
 _PREPOSITION = _set(
@@ -67,7 +76,7 @@ _MONTHS = _set(
     thursday friday saturday sunday
     """
 )
-_QUALIFIES = _set("of from at for")
+_QUALIFIES = _set("of from at for with")
 _OPENS = frozenset([",", "(", "—", "–"])
 _CLOSES = frozenset([",", ")", "—", "–"])
 _BREAKS = frozenset([";", ":", "“", "”", '"', "?", "!"])
@@ -144,7 +153,7 @@ def phrase_around(
     """
     # "the ministry of X", "the chairman of X": what stands before decides.
     before = _preposition_before(tokens, start)
-    if before is not None and not (before in _QUALIFIES and _someone_before(tokens, start)):
+    if before is not None and not (before in {"of", "at", "for"} and _someone_before(tokens, start)):
         return None
     follows = tokens[end] if end < len(tokens) else None
     possessive = follows is not None and follows.text in POSSESSIVE
@@ -195,18 +204,17 @@ def speaks_as(tokens: Sequence[Token], start: int, end: int) -> Speaks:
         # What others say that it will or should do is not its own.
         return Speaks.AS_TOLD if says and tokens[verb].text not in _MAY else Speaks.NOT
     # "…," said its head, Runa Tveit.
-    place = start - 1
-    while place >= max(0, start - _NEAR) and (
-        tokens[place].plain in _HIS | {",", "."} or tokens[place].named or is_speaker(tokens[place])
-    ):
-        place -= 1
-    inverted = place > 0 and tokens[place].says and tokens[place - 1].text in _BEHIND_QUOTE
-    return Speaks.SAYS if inverted else Speaks.NOT
+    for place in range(start - 1, max(0, start - 1 - _NEAR), -1):
+        if tokens[place].says:
+            return Speaks.SAYS if tokens[place - 1].text in _BEHIND_QUOTE else Speaks.NOT
+        if tokens[place].text in _BREAKS:
+            break
+    return Speaks.NOT
 
 
 def is_named_after(tokens: Sequence[Token], start: int, end: int) -> bool:
     """Tell whether something is said to be whose name is at `start` to `end`: according to X, in X's view."""
-    before = [token.plain for token in tokens[max(0, start - _NEAR) : start]]
+    before = [token.plain for token in tokens[max(0, start - _FAR) : start]]
     if "according" in before and "," not in before[before.index("according") :]:
         return True
     behind = [token.plain for token in tokens[end : end + 3]]
@@ -223,17 +231,25 @@ def goes_on(sentence: str) -> bool:
     first = next((place for place, token in enumerate(tokens) if token.word), None)
     if first is None:
         return True
-    if tokens[first].plain in _PRONOUN | _HIS - {"the"}:
+    if tokens[first].plain in _PRONOUN | {"its", "their"}:
         return True
+    if tokens[first].plain in {"his", "her"}:  # but "her colleague Ravi Sundaram" is another
+        return not any(token.named for token in tokens[first + 1 : first + _NEAR])
     if tokens[first].text == "The" and first + 1 < len(tokens) and is_speaker(tokens[first + 1]):
         return True
-    return any(
-        token.text in _PRONOUN
-        and (place < _NEAR or tokens[place - 1].text in _BEHIND_QUOTE)
-        and (verb := _verb_after(tokens, place + 1, start=place)) is not None
-        and tokens[verb].key in _STANCE
-        for place, token in enumerate(tokens)
-    )
+    led = first > 0 or begins_clause(tokens[0])
+    return led and any(_goes_on_at(tokens, place) for place in range(first, len(tokens)))
+
+
+def _goes_on_at(tokens: Sequence[Token], place: int) -> bool:
+    """Tell whether a pronoun speaks at a place: "…," she said; in politics he sees; "…," said its chairwoman."""
+    token = tokens[place]
+    if token.text == "its":
+        return tokens[place - 1].says and place > 1 and tokens[place - 2].text in _BEHIND_QUOTE
+    if token.text not in _PRONOUN or not (place < _NEAR or tokens[place - 1].text in _BEHIND_QUOTE):
+        return False
+    verb = _verb_after(tokens, place + 1, start=place)
+    return verb is not None and tokens[verb].key in _STANCE
 
 
 def name_from(tokens: Sequence[Token], place: int) -> Sequence[Token]:
@@ -274,7 +290,7 @@ def _preposition_before(tokens: Sequence[Token], start: int) -> str | None:
 
 def _someone_before(tokens: Sequence[Token], start: int) -> bool:
     place = start - 1
-    while place >= 0 and tokens[place].plain in _QUALIFIES | {"the"}:
+    while place >= 0 and tokens[place].plain in {"of", "at", "for", "the"}:
         place -= 1
     return place >= 0 and (tokens[place].named or is_speaker(tokens[place]))
 
@@ -300,8 +316,9 @@ def _verb_after(tokens: Sequence[Token], end: int, *, start: int) -> int | None:
     if place < len(tokens) and tokens[place].text in _QUALIFIES:
         place = _behind_qualifier(tokens, place)
     if place < len(tokens) and tokens[place].text in _OPENS:
-        # Of what stands between commas no more is known than that the verb comes right behind it.
-        for close in range(place + 2, min(place + 2 * _FAR, len(tokens))):
+        # The mark may also close what began before the name: its director, Ada Brandt, said. Of what stands between two
+        # no more is known than that the verb comes right behind the second.
+        for close in (place, *range(place + 2, min(place + 2 * _FAR, len(tokens)))):
             if tokens[close].text in _BREAKS:
                 return None
             if tokens[close].text in _CLOSES and (verb := _verb_at(tokens, close + 1, several=several)) is not None:
@@ -322,23 +339,27 @@ def _behind_qualifier(tokens: Sequence[Token], place: int) -> int:
 
 
 def _verb_at(tokens: Sequence[Token], place: int, *, several: bool) -> int | None:
-    while place < len(tokens) and _ADVERB.fullmatch(tokens[place].plain):
-        place += 1
-    if place == len(tokens):
+    while place < len(tokens) and (_ADVERB.fullmatch(tokens[place].plain) or _is_day(tokens, place)):
+        place += 2 if tokens[place].plain == "on" else 1  # on Tuesday
+    if place >= len(tokens):
         return None
     # What several do has no ending: critics doubt, China and Japan accuse.
     token = tokens[place]
     return place if token.finite or (several and token.key in _STANCE and token.text.islower()) else None
 
 
+def _is_day(tokens: Sequence[Token], place: int) -> bool:
+    return tokens[place].plain == "on" and place + 1 < len(tokens) and tokens[place + 1].plain in _MONTHS
+
+
 def _says_later(tokens: Sequence[Token], verb: int) -> bool:
-    """Tell whether an auxiliary is followed by a verb of saying: has repeatedly demanded."""
+    """Tell whether an auxiliary is followed by a verb of saying or judging: has often demanded, is more cautious."""
     if tokens[verb].text not in _AUXILIARY:
         return False
     for token in tokens[verb + 1 : verb + 4]:
-        if token.key in _STANCE:
+        if token.key in _STANCE or token.text in _ATTITUDE:
             return True
-        if not _ADVERB.fullmatch(token.plain) and token.text not in _AUXILIARY | {"been", "to"}:
+        if not _ADVERB.fullmatch(token.plain) and token.text not in _AUXILIARY | _DEGREE:
             return False
     return False
 
@@ -346,11 +367,17 @@ def _says_later(tokens: Sequence[Token], verb: int) -> bool:
 def _begins(tokens: Sequence[Token], start: int) -> bool:
     """Tell whether a phrase is the first of its sentence, or of a part of it."""
     place = start - 1
-    while place >= 0 and (tokens[place].plain in _ARTICLE | TITLES | {'"', "“"} or tokens[place].capital):
+    # What leads to a name: the former finance minister, Italy's, her colleague.
+    while place >= 0 and (tokens[place].word or tokens[place].text in POSSESSIVE | {'"', "“", "."}):
+        token = tokens[place]
+        if token.plain in _STARTS_CLAUSE:
+            return True
+        if token.plain in _PREPOSITION - {"of"} or token.plain in _AUXILIARY | _PAST or token.says:
+            return False
         place -= 1
-    if place < 0 or tokens[place].plain in _STARTS_CLAUSE:
+    if place < 0 or tokens[place].text in _STARTS_CLAUSE:
         return True
-    # Behind an opening phrase: "In the talks with Xi, Kishida …".
+    # Behind an opening phrase: "In the talks with Xi, Kishida …"; within one: "its president, Otto Hemmerich, said".
     return tokens[place].text == "," and place <= _FAR and all(token.text != "," for token in tokens[:place])
 
 

@@ -28,7 +28,8 @@ OFFICE = re.compile(
     r"official|officer|leader(?:ship)?|spokes(?:man|men|woman|women|person|people)|speaker|ambassador|embassy|envoy|"
     r"diplomat|delegat(?:e|ion)|negotiator|secretar(?:y|ie)|commissioner|commission|parliament|congress|council|senate|"
     r"cabinet|administration|legislator|lawmaker|head|chief|chair(?:man|woman|person)?|director|founder|manager|owner|"
-    r"lawyer|mayor|king|queen|side|representative|regulator|agency|office|board|chamber|captain|coach|politician|skipper)s?",
+    r"lawyer|mayor|king|queen|side|representative|regulator|agency|office|board|chamber|captain|coach|politician|skipper|"
+    r"counterpart)s?",
     re.IGNORECASE,
 )
 # Capitals stand for their governments, as the press has it. A list of those in the news oftenest, as no rule tells a

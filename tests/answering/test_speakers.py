@@ -57,6 +57,14 @@ def said_by(*parties, sentences):
         ("critics", "Critics doubt that the dam will hold."),
         ("unions", "The unions have called a strike."),
         ("Fingar", "Beijing is keener to mend ties than before, according to Fingar."),
+        ("Harding", "The chairman of the Trawlers' Union, Bo Harding, argued that the count was wrong."),
+        ("Nambiar", "His colleague at Tidewater Securities, Priya Nambiar, expects new plants."),
+        ("Sundaram", "Her colleague Ravi Sundaram is more careful."),
+        ("Abadie", '"Not the wind," said the political scientist Corinne Abadie of Port Allard.'),
+        ("Insula", "He would win, according to a survey published on Sunday by the Insula institute."),
+        ("the Farmers' List", "His partner, the Farmers' List with 14 seats, has asked for changes."),
+        ("the minister", "Education Minister Lowie Castrik on Tuesday laid out a plan."),
+        ("Belmora", "Her Belmoran counterpart, Davor Skalin, was cautious."),
     ],
 )  # fmt: skip
 def test_who_speaks_or_acts_is_told(party, sentence):
@@ -102,6 +110,21 @@ def test_a_surname_of_somebody_else_is_not_his():
 def test_he_goes_on_from_the_sentence_before_alone():
     sentences = ["Ekdahl spoke of the villages.", "He promised aid.", "He gave no date.", "It rained."]
     assert said_by("Ekdahl", sentences=sentences) == [[0, 1]]
+
+
+def test_her_colleague_is_another():
+    sentences = ["Abadie spoke of silence.", "Her colleague Ravi Sundaram recalled a flood.", "Her students agreed."]
+    assert said_by("Abadie", "Sundaram", sentences=sentences) == [[0], [1, 2]]
+
+
+def test_its_chairwoman_goes_on_for_a_body():
+    sentences = ["The Farmers' League announced a protest.", '"No milk," said its chairwoman, Petra Vukas.']
+    assert said_by("the Farmers' League", sentences=sentences) == [[0, 1]]
+
+
+def test_who_begins_a_sentence_with_a_name_does_not_go_on_for_another():
+    sentences = ["Brekke declined to say who would lead it.", "Skalin told reporters that he hoped for more."]
+    assert said_by("Brekke", sentences=sentences) == [[0]]
 
 
 def test_he_is_not_who_was_told_of():
