@@ -2,6 +2,7 @@
 
 questions.py   what a question asks for: one fact, an explanation, several views, a yes or no
 sides.py       whether it asks what each of several parties says, and what each is asked
+sides_unspaced.py  the same in Chinese and Japanese, and whose their sentences are
 parties.py     who can say something, and by which names
 clauses.py     who is the subject of what in a sentence
 speakers.py    which sentences are a party's own

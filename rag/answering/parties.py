@@ -46,7 +46,11 @@ Pakistan/Islamabad, Afghanistan/Kabul, Bangladesh/Dhaka, Indonesia/Jakarta, Phil
 Thailand/Bangkok, Malaysia/Kuala Lumpur, South Korea/Seoul, North Korea/Pyongyang, Taiwan/Taipei, Australia/Canberra,
 New Zealand/Wellington, Canada/Ottawa, Mexico/Mexico City, Brazil/Brasilia, Argentina/Buenos Aires, Chile/Santiago,
 Colombia/Bogota, Venezuela/Caracas, Cuba/Havana, Kenya/Nairobi, Nigeria/Abuja, Ethiopia/Addis Ababa,
-South Africa/Pretoria, Algeria/Algiers, Morocco/Rabat, Sudan/Khartoum
+South Africa/Pretoria, Algeria/Algiers, Morocco/Rabat, Sudan/Khartoum,
+中国/中國/中方/北京, 日本/日方/东京/東京, 美国/美國/米国/アメリカ/美方/华盛顿/華盛頓/ワシントン,
+韩国/韓国/韓國/韩方/首尔/ソウル, 俄罗斯/俄羅斯/ロシア/俄方/莫斯科/モスクワ, 朝鲜/北朝鮮/平壤/平壌,
+英国/英國/イギリス/伦敦/ロンドン, 法国/法國/フランス/巴黎/パリ, 德国/德國/ドイツ/柏林/ベルリン,
+欧盟/歐盟/欧州連合/布鲁塞尔, 印度/インド/新德里/ニューデリー
 """
 
 

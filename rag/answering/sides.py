@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from rag.answering.parties import SPEAKER
 from rag.answering.questions import may_name_several
+from rag.index.lexical import mostly_unspaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +210,8 @@ _DEMONYM = re.compile(r"(?:the )?([A-Z]\w*(?:ese|ish|an|ch|aqi|eli|ani|ali|eek|i
 
 def split_sides(question: str) -> tuple[Side, ...]:
     """Return the parties of which a question asks what each of them says, each with its own question; else none."""
+    if mostly_unspaced(question[:_LONGEST]):
+        return _split_unspaced(question)
     plain = " ".join(question.split()).rstrip("?.!… ")
     if len(plain) > _LONGEST or not may_name_several(plain) or not _SAYING.search(plain) or _TOGETHER.search(plain):
         return ()
@@ -229,6 +232,16 @@ def split_sides(question: str) -> tuple[Side, ...]:
                 for party in parties
             )
     return ()
+
+
+def _split_unspaced(question: str) -> tuple[Side, ...]:
+    from rag.answering.sides_unspaced import match_unspaced
+
+    found = match_unspaced(question) if len(question) <= _LONGEST else None
+    if found is None or len(found[0]) > _MOST_SIDES:
+        return ()
+    parties, questions, topic = found
+    return tuple(Side(party, own, topic) for party, own in zip(parties, questions, strict=True))
 
 
 def _asks_for_words(question: str) -> bool:

@@ -27,7 +27,9 @@ from rag.answering.clauses import (
     tokens_of,
 )
 from rag.answering.parties import GOVERNMENTS, names_of
+from rag.answering.sides_unspaced import speaks_unspaced
 from rag.answering.wording import word_key
+from rag.index.lexical import mostly_unspaced
 from rag.records import Article, Span
 
 _HEADS = frozenset("heads heading leads leading chairs runs represents headed led chaired advises directs".split())  # noqa: SIM905
@@ -89,11 +91,16 @@ class Voice:
         self._names, self._words = _names_of(party)
         self._role = not any(name.capital for name in self._names)
         self._people: tuple[str, ...] = ()
+        self._unspaced = names_of(party) if mostly_unspaced(party) else ()
+        if self._unspaced:
+            return
         self._people = tuple(dict.fromkeys(self._find_people(text)))
         self._words |= {word.casefold() for person in self._people for word in person.split()}
 
     def speaks(self, sentence: str) -> Speaks:
         """Tell how this party speaks in a sentence."""
+        if self._unspaced:
+            return Speaks.SAYS if speaks_unspaced(self._unspaced, sentence) else Speaks.NOT
         tokens = tokens_of(sentence)
         named = list(self._named(tokens))
         found = max((speaks_as(tokens, *phrase) for phrase in self._phrases(tokens, named)), default=Speaks.NOT)
