@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,16 +52,16 @@ def state(index: Path) -> dict[str, object] | None:
 def build(folder: Path, index: Path, log: Path) -> None:
     """Run `rag index` in this process; every batch is counted in a file before it is encoded."""
     from rag.cli import main as command
-    from rag.models.encoder import Encoder
+    from rag.models.encoder import Encoder, Tokens
 
-    encode = Encoder.encode_passages
+    encode = Encoder.encode_list
 
-    def counted(self: Encoder, texts: Sequence[str], **options: Callable[[int], None]) -> NDArray[np.float32]:
+    def counted(self: Encoder, tokens: Sequence[Tokens], *, before: int) -> NDArray[np.float32]:
         with log.open("a") as stream:
-            stream.write(f"{len(texts)}\n")
-        return encode(self, texts, **options)
+            stream.write(f"{len(tokens)}\n")
+        return encode(self, tokens, before=before)
 
-    Encoder.encode_passages = counted
+    Encoder.encode_list = counted
     sys.exit(command(["index", str(folder), "--index", str(index), "--quiet"]))
 
 

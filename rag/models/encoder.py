@@ -260,7 +260,7 @@ class Encoder:
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(1) as beside:
-            counted = 0
+            before = 0
             waiting: Future[list[Tokens]] | None = None
             for texts in itertools.chain(series, [None]):
                 coming = None
@@ -268,10 +268,18 @@ class Encoder:
                     coming = beside.submit(self._tokens, [_encodable(self.passage_prompt + text) for text in texts])
                 if waiting is not None:
                     tokens = waiting.result()
-                    batches = self._token_batches(tokens, batch_tokens=self._batch_tokens, counted=counted)
-                    yield self._gathered(len(tokens), batches, progress=None)
-                    counted += len(tokens)
+                    yield self.encode_list(tokens, before=before)
+                    before += len(tokens)
                 waiting = coming
+
+    def encode_list(self, tokens: list[Tokens], *, before: int = 0) -> Vectors:
+        """Return the vectors of passages that are cut into tokens; errors count a text from those `before` on.
+
+        Raises:
+            ModelBroken: the model gave a vector without length, or one that is not finite.
+        """
+        batches = self._token_batches(tokens, batch_tokens=self._batch_tokens, before=before)
+        return self._gathered(len(tokens), batches, progress=None)
 
     def _gathered(
         self, size: int, batches: Iterator[tuple[list[int], Vectors]], *, progress: Callable[[int], None] | None
@@ -295,18 +303,18 @@ class Encoder:
         for first in range(0, len(texts), WINDOW_TEXTS):
             window = texts[first : first + WINDOW_TEXTS]
             tokens = self._tokens([_encodable(prompt + text) for text in window])
-            for batch, rows in self._token_batches(tokens, batch_tokens=batch_tokens, counted=first, asked=asked):
+            for batch, rows in self._token_batches(tokens, batch_tokens=batch_tokens, before=first, asked=asked):
                 yield [first + place for place in batch], rows
 
     def _token_batches(
-        self, tokens: list[Tokens], *, batch_tokens: int, counted: int, asked: bool = False
+        self, tokens: list[Tokens], *, batch_tokens: int, before: int, asked: bool = False
     ) -> Iterator[tuple[list[int], Vectors]]:
-        """Return vectors and the places of their texts; errors count a text from `counted` on."""
+        """Return vectors and the places of their texts; errors count a text from those `before` on."""
         # In eight bits, what shares a batch would change a vector by more than rounding, so each text is by itself; the
         # graph for questions knows no padding.
         alone = self._eight_bits is not None or (asked and self._questions is not None)
         batches = list(batches_by_length([len(ids) for ids, _ in tokens], batch_tokens=1 if alone else batch_tokens))
-        return zip(batches, self._run_all(tokens, batches, counted, asked=asked), strict=True)
+        return zip(batches, self._run_all(tokens, batches, before, asked=asked), strict=True)
 
     def _run_all(self, tokens: list[Tokens], batches: list[list[int]], first: int, *, asked: bool) -> Iterator[Vectors]:
         """Yield the vectors of batches, in their order.
