@@ -52,6 +52,10 @@ def from_line(line: bytes, *, kind: Kind) -> dict[str, object]:
     try:
         text = line.decode()
         record = json.loads(text) if kind == "jsonl" else _from_csv(text)
+    except UnicodeDecodeError as error:
+        raise ValueError("it is not UTF-8 text") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is not JSON: {error.msg}, at character {error.pos + 1}") from error
     except (csv.Error, RecursionError) as error:
         raise ValueError(str(error)) from error
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rag.index.build import BuildReport, BuildSettings
     from rag.models.encoder import Encoder
 
+_FORMATS_TOLD = 5
+
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
@@ -59,7 +61,7 @@ def index_articles(
         )
 
     with telling_mending(config, roots, add=add):
-        return build_index(
+        report = build_index(
             roots,
             index=config.index_folder(),
             encoder=encoder,
@@ -72,6 +74,8 @@ def index_articles(
             lists_from=config.building.lists_from,
             choose=choose,
         )
+    _tell_other_formats(roots, reporting)
+    return report
 
 
 @with_mending
@@ -112,6 +116,18 @@ def _build_settings(config: Config) -> BuildSettings:
     from rag.index.build import BuildSettings
 
     return BuildSettings(**building_settings(config))
+
+
+def _tell_other_formats(roots: Sequence[Path], reporting: Reporting) -> None:
+    from rag.articles import other_formats
+
+    found = other_formats(roots)
+    if found:
+        named = [f"{count} {suffix or 'without a suffix'}" for suffix, count in found.most_common(_FORMATS_TOLD)]
+        rest = f" and {found.total() - sum(count for _, count in found.most_common(_FORMATS_TOLD))} others"
+        more = rest if len(found) > _FORMATS_TOLD else ""
+        reporting.finish()
+        reporting.notify(f"passed over, as such files are not read: {', '.join(named)}{more}")
 
 
 def _configured_articles(config: Config) -> list[Path]:

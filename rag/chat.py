@@ -148,6 +148,10 @@ class Showing:
     break_off: Callable[[], object] = lambda: None
 
 
+# What people type who are used to other programs; none of it is a question.
+_LEAVING = frozenset({"exit", "quit", ":q"})
+
+
 class Talk:
     """Takes a line at a time: a question is answered, a line that begins with / is a command."""
 
@@ -180,7 +184,9 @@ class Talk:
         if not line:
             return
         try:
-            if line.startswith("/"):
+            if line.lower() in _LEAVING:
+                self._quit("")
+            elif line.startswith("/"):
                 self._obey(line)
             else:
                 self._ask(line)

@@ -20,7 +20,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from rag.errors import ConfigError, QuestionError, RagError
 
@@ -176,7 +176,23 @@ models_app = typer.Typer(
 app.add_typer(models_app, name="models")
 
 
-def verb(*, example: str, of: typer.Typer = app) -> Callable[[Callable[..., None]], Callable[..., None]]:
+class _OneText(TyperCommand):
+    """A command for one text: words that come without quotes are told to go into some."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - its class is none of typer's public
+        """Parse the words of the command line."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            said = str(getattr(error, "message", ""))
+            if "unexpected extra argument" in said:
+                vars(error)["message"] = f'{said}; put the whole text in quotes, as in: {ctx.command_path} "…"'
+            raise
+
+
+def verb(
+    *, example: str, of: typer.Typer = app, cls: type[TyperCommand] = TyperCommand
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make a function a command: it takes `Options` first, and its flags are joined by theirs."""
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
@@ -209,7 +225,7 @@ def verb(*, example: str, of: typer.Typer = app) -> Callable[[Callable[..., None
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
         command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         name = function.__name__.removeprefix("models_").rstrip("_")
-        return of.command(name=name, epilog=f"Example: {example}")(command)
+        return of.command(name=name, cls=cls, epilog=f"Example: {example}")(command)
 
     return decorate
 
@@ -249,7 +265,7 @@ def index(
     _write(options, formats.build_report(report, dry_run=dry_run, style=_style(options)))
 
 
-@verb(example='rag ask "How many new enterprises did Japan establish in China in 2023?" --json')
+@verb(example='rag ask "How many new enterprises did Japan establish in China in 2023?" --json', cls=_OneText)
 def ask(
     options: Options,
     question: Annotated[str, typer.Argument(help="The question; - reads it from standard input.")],
@@ -311,7 +327,7 @@ def chat(
         raise typer.Exit(EXIT_FAILED)
 
 
-@verb(example='rag search "seafood ban" -k 3 --explain')
+@verb(example='rag search "seafood ban" -k 3 --explain', cls=_OneText)
 def search(
     options: Options,
     query: Annotated[str, typer.Argument(help="The query; - reads it from standard input.")],

@@ -172,12 +172,13 @@ def status(state: Status, *, style: Style) -> str:
                 "items": [dict(item) for item in state.articles],
             }
         )
+    name, made_by = manifest.encoder.name, manifest.encoder.backend
+    backend = f", passages by {render.escape(made_by)}" if made_by else ""
     lines = [
         _flowed([], _generation(manifest), style=style),
         f"index    {render.escape(str(state.folder))}",
         f"content  {manifest.content[:16]}",
-        f"encoder  {render.escape(manifest.encoder.name)} ({manifest.encoder.revision[:12]})"
-        + (f", passages by {render.escape(manifest.encoder.backend)}" if manifest.encoder.backend else ""),
+        _flowed(["encoder  "], f"{render.escape(name)} ({manifest.encoder.revision[:12]}){backend}", style=style),
         *(_named("empty", f["path"], f["reason"], style=style) for f in manifest.empty),
         *(_named("skipped", f["path"], f["reason"], style=style) for f in manifest.skipped),
         *(_named("failed", f["path"], f["reason"], style=style) for f in manifest.failed),
@@ -246,11 +247,12 @@ def evaluation(scores: Evaluation, *, style: Style) -> str:
 
     if style.format == _JSON:
         return render.to_json(tables.evaluation_record(scores))
-    head = f"{scores.dataset}: {len(scores.results)} questions; means with 95 % bootstrap intervals"
+    about = "; means with 95 % bootstrap intervals" if scores.measures else ", none of them with gold"
+    head = f"{scores.dataset}: {_counted(len(scores.results), 'question')}{about}"
     if style.format != _MARKDOWN:
         head = render.escape(head)
     rows = tables.measure_rows(scores.measures) + tables.confidence_rows(scores)
-    parts = [_tabled(head, tables.MEASURE_COLUMNS, rows, style=style, right=(1, 2, 3))]
+    parts = [_tabled(head, tables.MEASURE_COLUMNS, rows, style=style, right=(1, 2, 3)) if rows else head]
     if scores.groups:
         grouped = tables.group_rows(scores.groups)
         parts.append(_tabled("", tables.GROUP_COLUMNS, grouped, style=style, right=(2, 3, 4)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rag.config import Config
     from rag.doctor import Examination
     from rag.index import ArticleFilter, Manifest
+    from rag.index.store import Store
     from rag.models.registry import AddedModel
     from rag.verify import Verification
 
@@ -93,7 +95,7 @@ def show(config: Config, target: str, *, at: tuple[int, int] | None = None) -> S
 
     _, store = open_store(config.index_folder())
     with closing(store):
-        article_id, ordinal = _split_target(target, store.article_ids())
+        article_id, ordinal = _split_target(target, store)
         article = store.article(article_id)
         start, end = 0, len(article.text)
         if ordinal is not None:
@@ -180,13 +182,26 @@ def verify_model(name: str) -> list[str]:
     return registry.changed_files(registry.added_model(name))
 
 
-def _split_target(target: str, known: Sequence[str]) -> tuple[str, int | None]:
-    """Return the article id and the passage's ordinal; an id may itself hold a `#`."""
+def _split_target(target: str, store: Store) -> tuple[str, int | None]:
+    """Return the article id and the passage's ordinal; an id may itself hold a `#`.
+
+    An article may also be named as citations do: by its path, with or without a line.
+    """
+    known = store.article_ids()
     if target in known:
         return target, None
     article_id, mark, ordinal = target.rpartition("#")
     if mark and article_id in known and ordinal.isdecimal():
         return article_id, int(ordinal)
+    path, colon, line = os.path.normpath(target).rpartition(":")
+    places = {os.path.normpath(target), *([path] if colon and line.isdecimal() else [])}
+    at_path = [str(row["id"]) for row in store.outline() if row["path"] in places]
+    if len(at_path) == 1:
+        return at_path[0], None
+    if at_path:
+        raise ArticleMissing(
+            f"{target} holds {len(at_path)} articles", hint=f"name one by its id: rag show {at_path[0]}"
+        )
     import difflib
 
     close = difflib.get_close_matches(target, known, n=1)

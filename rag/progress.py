@@ -99,7 +99,7 @@ class StageProgress:
             self._bar.update(self._tasks[stage], completed=done, total=total, note=self._note)
 
     def _tell(self, stage: str, done: int, total: int) -> None:
-        """Write a line when a stage is done, and on the way as long as it takes."""
+        """Write a line when a stage that took its time is done, and on the way as long as it takes."""
         now = time.monotonic()
         begun, first = self._begun.setdefault(stage, (now, done))
         took = now - begun
@@ -107,8 +107,8 @@ class StageProgress:
             self._told = now
             del self._begun[stage]  # the next one of that name is another
             # What came of the steps is told by whoever noted it, bar or no bar.
-            if not self._note and now - self._started > _SHOWN_AFTER_S:
-                self.notify(f"{stage}: {done} of {total}" + (_pace(total, took) if took > _SHOWN_AFTER_S else ""))
+            if not self._note and took > _SHOWN_AFTER_S:
+                self.notify(f"{stage}: {done} of {total}{_pace(total, took)}")
         elif now - self._told > _TOLD_EVERY_S and done > first:
             self._told = now
             left = timedelta(seconds=round((total - done) * took / (done - first)))

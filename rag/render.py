@@ -440,7 +440,8 @@ def _declined_text(
             color=color,
         )
         if hit.passage.id in excerpts:
-            excerpt = _excerpt(excerpts[hit.passage.id], EXCERPT_CHARACTERS)
+            title = None if article is None else article.title
+            excerpt = _excerpt(excerpts[hit.passage.id], EXCERPT_CHARACTERS, title=title)
             lines += _indented([Piece(excerpt)], len(rank) + 1, width=width, color=color)
     return "\n".join(lines)
 
@@ -457,11 +458,12 @@ def hits_text(
         title = [Piece(f"{rank} "), Piece(_line(article.title), BOLD), Piece(about and f", {about}")]
         place = [Piece(escape_name(hit.passage.id), DIM, name=True), Piece(f" score {hit.score:.3f}", DIM)]
         indent = len(rank) + 1
+        excerpt = _excerpt(texts[hit.passage.id], HIT_CHARACTERS, title=article.title)
         lines += [
             *([""] if lines else []),
             *wrap(title, width=width, indent=indent, color=color),
             *_indented(place, indent, width=width, color=color),
-            *_indented([Piece(_excerpt(texts[hit.passage.id], HIT_CHARACTERS))], indent, width=width, color=color),
+            *_indented([Piece(excerpt)], indent, width=width, color=color),
         ]
     return "\n".join(lines) if lines else "No passage matches."
 
@@ -596,7 +598,11 @@ def _indented(pieces: Iterable[Piece], indent: int, *, width: int, color: bool) 
     return [" " * indent + line for line in wrap(pieces, width=width - indent, color=color)]
 
 
-def _excerpt(text: str, characters: int) -> str:
+def _excerpt(text: str, characters: int, *, title: str | None = None) -> str:
+    """Return the beginning of a text on one line, without the title that is shown above it."""
+    first, _, rest = text.partition("\n")
+    if title and rest.strip() and _HEADING_MARK.sub("", first).strip() == title.strip():
+        text = rest
     flat = " ".join(_HEADING_MARK.sub("", text).split())
     if len(flat) <= characters:
         return escape(flat)
@@ -643,7 +649,8 @@ def hits_markdown(hits: Sequence[Hit], *, texts: Mapping[str, str], articles: Ma
         article = articles[hit.passage.article]
         about = _joined_markdown(article.source, article.published, hit.passage.id, f"{hit.score:.3f}")
         title = f"**{markdown(article.title)}**, " if _line(article.title) else ""
-        items.append(_item(hit.rank, title + about, _excerpt(texts[hit.passage.id], HIT_CHARACTERS)))
+        excerpt = _excerpt(texts[hit.passage.id], HIT_CHARACTERS, title=article.title)
+        items.append(_item(hit.rank, title + about, excerpt))
     return "\n\n".join(items) if items else "No passage matches."
 
 
@@ -658,7 +665,8 @@ def _nearest_markdown(hit: Hit, *, excerpts: Mapping[str, str], articles: Mappin
         about = markdown(hit.passage.article)
     else:
         about = _joined_markdown(article.title, article.source, article.published, article.path)
-    return _item(hit.rank, about, _excerpt(excerpts.get(hit.passage.id, ""), EXCERPT_CHARACTERS))
+    title = None if article is None else article.title
+    return _item(hit.rank, about, _excerpt(excerpts.get(hit.passage.id, ""), EXCERPT_CHARACTERS, title=title))
 
 
 def _item(number: int, about: str, safe_quote: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -92,6 +94,10 @@ def evaluate_dataset(
     dataset = selection.read(path)
     encoder = encoder or encoder_of(config, reporting.notify)
     evaluation = score(config, dataset, selection=selection, reporting=reporting, encoder=encoder)
+    if not evaluation.measures:
+        reporting.notify(
+            f"no question of {path} has gold, so nothing is scored: it takes answers, evidence or answerable"
+        )
     if evaluation.lost:
         count, first = len(evaluation.lost), evaluation.lost[0]
         reporting.notify(f"the gold of {count} questions stands nowhere in the index, first that of {first}")
@@ -127,6 +133,12 @@ def compare(
 
     Runs need a dataset or qrels, answer files a dataset.
     """
+    for file in (a, b):
+        if not file.exists():
+            raise QuestionError(
+                f"{file} cannot be read: {os.strerror(errno.ENOENT)}",
+                hint="write a run with: rag eval DATASET --run FILE; answers with: rag eval DATASET --answers FILE",
+            )
     if dataset is None:
         qrels = None if selection.qrels is None else read_qrels(selection.qrels)
         return compare_files(a, b, qrels=qrels, questions={}, measure=measure, most=most)

@@ -202,8 +202,9 @@ def test_a_question_that_names_nothing_is_declined_by_ask_and_in_a_set(place, ca
     assert main(["verify", "a.jsonl"]) == 0
 
 
-def test_quit_leaves_at_once(talk):
-    code, out, _ = talk("/quit", "When did China ban seafood?")
+@pytest.mark.parametrize("line", ["/quit", "/exit", "exit", "Quit", ":q"])
+def test_quit_leaves_at_once(talk, line):
+    code, out, _ = talk(line, "When did China ban seafood?")
     assert (code, out) == (0, "")
 
 

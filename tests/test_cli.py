@@ -378,7 +378,7 @@ def test_a_dash_writes_to_standard_output_what_the_scores_leave_free(place, rag,
     (place / "gold.jsonl").write_text(json.dumps(GOLD))
     code, out, _ = rag("eval", "gold.jsonl", flag, "-", "-o", "scores.txt")
     assert (code, out.startswith(begins)) == (0, True)
-    assert (place / "scores.txt").read_text().startswith("gold: 1 questions")
+    assert (place / "scores.txt").read_text().startswith("gold: 1 question; means")
     assert not (place / "-").exists()
 
 
@@ -424,6 +424,52 @@ def test_a_row_is_a_line_where_no_width_is_known(place, rag):
     (line,) = [line for line in out.splitlines() if name in line]
     assert "A ban A ban" in line
     assert "2023-08-01" in line
+
+
+def test_files_in_formats_that_are_not_read_are_told(place, rag):
+    for name in ("mail.eml", "old.doc", "old-2.doc"):
+        (place / "articles" / name).write_text("What the mayor said.")
+    assert "passed over, as such files are not read: 2 .doc, 1 .eml\n" in rag("index")[2]
+    assert rag("index", "-q")[2] == ""
+
+
+@pytest.mark.usefixtures("built")
+@pytest.mark.parametrize("target", ["articles/ban.md", "./articles/ban.md", "articles/ban.md:3", "ban.md"])
+def test_an_article_is_shown_by_the_path_that_a_citation_names(rag, target):
+    code, out, _ = rag("show", target)
+    assert (code, out) == (0, rag("show", "ban.md")[1])
+    assert "China banned seafood" in out
+
+
+def test_a_path_with_many_articles_is_told_with_one_of_their_ids(place, rag):
+    rows = [{"id": f"row-{number}", "text": "China banned seafood."} for number in range(2)]
+    (place / "articles" / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rag("index", "-q")
+    code, _, err = rag("show", "articles/rows.jsonl")
+    assert (code, "articles/rows.jsonl holds 2 articles" in err, "rag show row-0" in err) == (1, True, True)
+
+
+@pytest.mark.parametrize("verb", ["ask", "search"])
+def test_words_without_quotes_are_told_to_go_into_some(rag, verb):
+    code, _, err = rag(verb, "why", "did", "it")
+    assert code == 2
+    assert f'put the whole text in quotes, as in: rag {verb} "…"' in " ".join(err.split())
+
+
+@pytest.mark.usefixtures("built")
+def test_questions_without_gold_are_told_to_have_none(place, rag):
+    (place / "questions.txt").write_text(f"{QUESTION}\n")
+    code, out, err = rag("eval", "questions.txt")
+    assert (code, out.splitlines()[0]) == (0, "questions: 1 question, none of them with gold")
+    assert "measure" not in out
+    assert "no question of questions.txt has gold" in err
+
+
+@pytest.mark.usefixtures("built")
+def test_what_is_to_be_compared_is_there(place, rag):
+    (place / "a.trec").write_text("q1 Q0 ban.md 1 1.0 rag\n")
+    code, _, err = rag("compare", "a.trec", "b.trec")
+    assert (code, "b.trec cannot be read: No such file" in err) == (1, True)
 
 
 @pytest.mark.usefixtures("built")

@@ -32,6 +32,18 @@ def test_a_line_tells_a_stage_with_its_rate_where_no_terminal_is(monkeypatch):
     assert run(monkeypatch, io.StringIO(), seconds=2) == "encoding: 3 of 3 in 4 s, 1.3 s each\n"
 
 
+def test_a_short_stage_of_long_work_is_no_line_where_no_terminal_is(monkeypatch):
+    clock, stream = iter([0, 10, 10.1, 10.2, 20, 20.1]), io.StringIO()
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(progress.sys, "stderr", stream)
+    with StageProgress(quiet=False) as shown:
+        shown("reading", 1, 1)
+        shown("words", 1, 2)
+        shown("words", 2, 2)
+        shown("sealing", 9, 9)
+    assert stream.getvalue() == ""
+
+
 def test_a_long_stage_tells_how_far_it_is_where_no_terminal_is(monkeypatch):
     told = run(monkeypatch, io.StringIO(), seconds=20, steps=5).splitlines()
     assert told == [

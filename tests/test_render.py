@@ -412,6 +412,22 @@ def test_hits_are_listed_with_rank_title_date_id_score_and_text():
     assert shown.splitlines() == [*block, "", *block]
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("# A title\n\nWhat it says.", "What it says."),
+        ("A title\nWhat it says.", "What it says."),
+        ("A title of its own\nWhat it says.", "A title of its own What it says."),
+        ("A title", "A title"),
+    ],
+)
+def test_an_excerpt_does_not_say_the_title_again(text, shown):
+    hits, about = cited(text).hits, {"x.md": article(text)}
+    listed = render.hits_text(hits, texts={"x.md#4": text}, articles=about, width=80, color=False)
+    assert listed.splitlines()[2:] == [f"   {shown}"]
+    assert render.hits_markdown(hits, texts={"x.md#4": text}, articles=about).endswith(f"> {shown}")
+
+
 def test_no_hits_are_said_to_be_none():
     assert render.hits_text([], texts={}, articles={}, width=80, color=False) == "No passage matches."
     assert render.hits_markdown([], texts={}, articles={}) == "No passage matches."

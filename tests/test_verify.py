@@ -334,6 +334,11 @@ def test_a_writers_own_words_are_not_held_to_the_quotes(verify):
     assert problems(verify([record])) == []
 
 
+def test_a_line_that_is_no_json_is_told_to_be_none(verify):
+    assert problems(verify(b"hello\n")) == ["no answer: it is not JSON: Expecting value, at character 1"]
+    assert problems(verify(b"\xff\n")) == ["no answer: it is not UTF-8 text"]
+
+
 def test_lines_that_are_no_answers_are_failures_of_their_line(verify):
     lines = [json.dumps(RECORD), "{", '{"schema": "rag.search/1"}', "[]", json.dumps(RECORD)]
     found = verify("\n".join(lines).encode())

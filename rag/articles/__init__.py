@@ -7,7 +7,7 @@ question, which reads no file, never pays for them.
 """
 
 from rag.articles.contents import MOST_MEGABYTES
-from rag.articles.files import FEED_SUFFIXES, SUFFIXES, ArticleFile, find_files, suffix_of
+from rag.articles.files import FEED_SUFFIXES, SUFFIXES, ArticleFile, find_files, other_formats, suffix_of
 from rag.articles.furniture import find_furniture
 from rag.articles.reading import read_article, read_articles
 
@@ -18,6 +18,7 @@ __all__ = [
     "ArticleFile",
     "find_files",
     "find_furniture",
+    "other_formats",
     "read_article",
     "read_articles",
     "suffix_of",

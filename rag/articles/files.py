@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
+import os
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,17 @@ def find_files(roots: Sequence[Path]) -> list[ArticleFile]:
                     hint="index the folder above them, so that their ids differ, or rename one",
                 )
     return [found[name] for name in sorted(found)]
+
+
+def other_formats(roots: Sequence[Path]) -> Counter[str]:
+    """Return how many files under the roots are in formats that are not read, by suffix; hidden ones do not count."""
+    found: Counter[str] = Counter()
+    for root in roots:
+        for _, folders, files in os.walk(root):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            others = (name for name in files if not name.startswith(".") and not suffix_of(name))
+            found.update(Path(name).suffix.lower() for name in others)
+    return found
 
 
 def _find_under(root: Path) -> Iterator[ArticleFile]:

@@ -1,6 +1,6 @@
 import pytest
 
-from rag.articles import find_files
+from rag.articles import find_files, other_formats
 from rag.errors import ArticleError, DuplicateArticle
 
 
@@ -35,6 +35,12 @@ def test_hidden_files_other_formats_and_folders_with_a_suffix_are_skipped(tmp_pa
     for name in (".hidden.md", ".git/x.md", "x.png", "Makefile", "folder.md/y.txt"):
         write(tmp_path / name)
     assert ids(tmp_path) == ["folder.md/y.txt"]
+
+
+def test_files_in_other_formats_are_counted_by_suffix(tmp_path):
+    for name in ("a.eml", "b/c.EML", "d.doc", "Makefile", "x.md", ".hidden.jpg", ".git/y.jpg"):
+        write(tmp_path / name)
+    assert other_formats([tmp_path, tmp_path / "x.md"]) == {".eml": 2, ".doc": 1, "": 1}
 
 
 def test_a_link_out_of_the_root_is_refused(tmp_path):
