@@ -97,7 +97,7 @@ _TIME_WORDS = frozenset(
     """.split()  # noqa: SIM905  # as above
 )
 _JOINING = re.compile(
-    r"\b(?:and|as well as|versus|vs|unlike|compared?|opposed|contrast|against|differ)\b|[&,和与與跟及と、]",
+    r"\b(?:and|as well as|versus|vs|unlike|compared?|opposed|contrast|against|differ)\b|[,和与與跟及と、]",
     re.IGNORECASE,
 )
 _JOINED = re.compile(

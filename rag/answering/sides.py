@@ -31,7 +31,7 @@ class Side:
 
 # What each does for itself, even where two are named. Who signs, meets, trades or agrees does it with the other.
 _VERB = (
-    r"(?:have to say|(?:say|think(?! tank)|argu|claim|contend|maintain|assert|alleg|stat|declar|respond|react|repl|"
+    r"(?-i:have to say|(?:say|think(?! tank)|argu|claim|contend|maintain|assert|alleg|stat|declar|respond|react|repl|"
     r"answer|justif|explain|describ|perceiv|regard|consider|assess|judg|interpret|evaluat|defend|propos|suggest|demand|want|"
     r"expect|hop|fear|report|comment|criticis|criticiz|condemn|oppos|support|reject|favour|favor|welcom|object|warn|call|"
     r"label|promis|predict|recommend|insist|accus|blam|characteris|characteriz|portray|complain|stress|emphasis|emphasiz|"
@@ -198,13 +198,19 @@ _MOST_SIDES = 4
 _MOST_WORDS = 8
 _TOGETHER = re.compile(r"\b(?:together|jointly|joint|in concert|with one voice|as partners)\b", re.IGNORECASE)
 _BETWEEN = re.compile(
-    r"\s*,\s*(?:and|&)\s+|\s*,\s*|\s+(?:and|&|as well as)\s+(?:(?:of|by|to)\s+(?=the\b|[A-Z]))?", re.IGNORECASE
+    r"\s*,\s*and\s+|\s*,\s*|\s+(?:and|as well as)\s+(?:(?:of|by|to)\s+(?=the\b|[A-Z]))?", re.IGNORECASE
 )
 _NO_PARTY = re.compile(
-    r"(?:who|which|that|what|when|where|how|why|whose|if|because|you|i|we|he|she|it|they|them|us|him|one|there|"
-    r"people|everyone|anyone|not|then|so|about|by|from|between|in|on|at|do|does|did|is|are|was|were|these|those|this|"
+    r"(?:who|whom|which|that|what|when|where|how|why|whose|if|because|you|i|we|he|she|it|they|them|us|him|one|there|as|"
+    r"people|everyone|anyone|not|then|so|about|by|from|between|in|on|at|with|do|does|did|is|are|was|were|these|those|this|"
     r"\d\S*)\b",
+    re.IGNORECASE,
 )
+# What no phrase has that names somebody.
+_CLAUSE = re.compile(
+    r"\b(?:think(?! tank)|thinks|say|says|want|wants|see|sees|would|did|does|was|were|is|are|[a-z]\w{3,}ing)\b"
+)
+_MINISTERS_OF = re.compile(r"((?:the )?(?:[a-z]\w* )*[a-z]\w*s (?:of|from|in)) (?:the )?[A-Z][\w ]*")
 _DEMONYM = re.compile(r"(?:the )?([A-Z]\w*(?:ese|ish|an|ch|aqi|eli|ani|ali|eek|iss|ai|US|EU|UK|U\.S\.))")
 
 
@@ -266,8 +272,10 @@ def _bare(part: str) -> str:
 
 
 def _with_shared_head(parts: list[str]) -> list[str]:
-    """Return the parties, each with the noun that they share: the Chinese and (the) Japanese ministers."""
+    """Return the parties, each with the noun that they share: the Chinese and Japanese ministers, those of both."""
     first, last = parts[0], parts[-1]
+    if (of := _MINISTERS_OF.fullmatch(first)) and all(re.fullmatch(r"(?:the )?[A-Z]\w*", part) for part in parts[1:]):
+        return [first, *(f"{of[1]} {part}" for part in parts[1:])]
     adjective = _DEMONYM.match(last)
     if adjective is None or not re.match(r" [a-z]", last[adjective.end() :]):
         return parts
@@ -281,7 +289,7 @@ def _with_shared_head(parts: list[str]) -> list[str]:
 def _may_speak(part: str, *, lowercase: bool) -> bool:
     """Tell whether a phrase can be who says something: a name, or people by what they are called."""
     words = part.split()
-    if not words or len(words) > _MOST_WORDS or _NO_PARTY.match(part):
+    if not words or len(words) > _MOST_WORDS or _NO_PARTY.match(part) or _CLAUSE.search(part):
         return False
     body = [word for word in words if word.lower() not in {"the", "a", "an", "his", "her", "its", "their"}]
     if not body:
