@@ -53,6 +53,11 @@ _STARTERS = _words(
     "no now on one our she since so some still such that the their then there these they this those though to today",
     "under we what when where while who why with yet you",
 )
+# sentencex takes each of these for an abbreviation that never ends a sentence.
+_STOP_AFTER_WORD = re.compile(r"\b(?i:may|no|me|ill|art|miss|id)\.[\"”’)]*\s+(?=[A-Z“\"‘])")
+_STOP_AFTER_SHORT_FORM = re.compile(
+    r"\b(?i:etc|inc|ltd|plc|co|corp|bros|jan|feb|mar|apr|aug|sept?|oct|nov|dec)\.\s+(?=([A-Z][a-z]*)\b)"
+)
 _STOP_AFTER_NAME = re.compile(r"[!?]\.\s+(?=[A-Z“\"])")  # "… and Yahoo!. Take the first"
 
 # A full stop without the space after it, as careless copies leave it: "results.Japan’s". Names of domains, files and
@@ -157,7 +162,7 @@ def _cuts(block: str, *, language: str | None) -> list[int]:
     first = marker.end() if marker else 0
     flat = block[first:].replace("\n", " ").replace("\r", " ")
     found = {first + end for end in _boundaries(flat, language=_rules(flat, language=language))}
-    found |= {match.end() for match in _STOP_AFTER_NAME.finditer(block)}
+    found |= set(_overlooked_stops(block))
     unspaced = set(_missing_spaces(block))
     # sentencex cuts "example.Com" too.
     found = {cut for cut in found if not _UNSPACED_STOP.match(block, max(0, cut - 1))}
@@ -170,6 +175,14 @@ def _cuts(block: str, *, language: str | None) -> list[int]:
             cuts.append(moved)
             start = moved
     return cuts
+
+
+def _overlooked_stops(block: str) -> Iterator[int]:
+    for pattern in (_STOP_AFTER_NAME, _STOP_AFTER_WORD):
+        yield from (match.end() for match in pattern.finditer(block))
+    for match in _STOP_AFTER_SHORT_FORM.finditer(block):
+        if match[1].lower() in _STARTERS:
+            yield match.end()
 
 
 def _boundaries(text: str, *, language: str) -> Iterator[int]:

@@ -108,6 +108,16 @@ EXAMPLES = [
     ["It beat Amber, Rho, and Zing!.", "Take the last as an example."],
     ["(1) In 2021, trade rose.", "It fell in 2022.", "It rose (again) in 2023."],
     ["They had (as we know.) gone.", "It ended.)", "Then it rained."],
+    # words and short forms that could be abbreviations
+    ["Sales rose on 1 May.", "Tavira sold most."],
+    ["She said no.", '"Nobody asked me."', "No.", "Security comes first."],
+    ["They answer No. 7 by being ill.", "Ms. May Ltd. of Leeds does not.", "The mayor of St. Ives does."],
+    [
+        "It was bought by Hale Corp. in Dec. 2019.",
+        "He sold it to Orr Bros.",
+        "The price fell in Sept.",
+        "It rose again.",
+    ],
     # emphasis
     ["**Tourism.**", "Receipts rose by 4 percent.", "They fell in May."],
     ["*Was it so?*", "_Yes._", "***It was!***", "*Nobody* saw it.", "Call it **The End**."],
