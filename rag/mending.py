@@ -87,6 +87,13 @@ def rebuild_command(config: Config, wanted: Sequence[Path] = (), *, add: bool = 
     return shlex.join(words)
 
 
+def update_command(config: Config) -> str:
+    """Return the command, typed here, that brings the index up to date with what it was built of."""
+    roots, bare = _built_of(config), _bare_config()
+    usual = bare is not None and roots == [path.absolute() for path in bare.article_paths()]
+    return shlex.join(["rag", "index", *([] if usual else map(_typed, roots)), *_index_flag(config, bare)])
+
+
 def near(path: Path) -> Path:
     """Return a path as a person would type it here: relative where it lies in the working directory."""
     return path.relative_to(Path.cwd()) if path.is_absolute() and path.is_relative_to(Path.cwd()) else path

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rag.engine import Asked, Engine, Found, Tell
 from rag.errors import ArticleMissing
-from rag.mending import build_command, rebuild_command, with_mending
+from rag.mending import build_command, rebuild_command, update_command, with_mending
 from rag.progress import SILENT, Reporting
 from rag.records import Article
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from rag.config import Config
     from rag.doctor import Examination
     from rag.index import ArticleFilter, Manifest
-    from rag.index.store import Store
+    from rag.index.store import Store, StoredFile
     from rag.models.registry import AddedModel
     from rag.verify import Verification
 
@@ -68,7 +69,9 @@ def ask(
     Builds the index first where there is none.
     """
     with Engine(config, reporting=reporting) as engine:
-        return engine.ask(question, wanted=wanted, tell=tell)
+        asked = engine.ask(question, wanted=wanted, tell=tell)
+        _tell_changed(engine.index.store.files_of(one.article for one in asked.answer.citations), config, reporting)
+    return asked
 
 
 def search(
@@ -180,6 +183,28 @@ def verify_model(name: str) -> list[str]:
     from rag.models import registry
 
     return registry.changed_files(registry.added_model(name))
+
+
+def _tell_changed(files: Sequence[StoredFile], config: Config, reporting: Reporting) -> None:
+    """Notify of files that are quoted as they were indexed and have changed since; of none that is not there."""
+    changed = [file.path for file in files if _has_changed(file)]
+    if changed:
+        reporting.notify(
+            f"changed since it was indexed: {', '.join(changed)}; bring the index up to date with: "
+            f"{update_command(config)}"
+        )
+
+
+def _has_changed(file: StoredFile) -> bool:
+    path = Path(file.file)
+    try:
+        status = path.stat()
+        if not path.is_file() or (status.st_size, status.st_mtime_ns) == (file.bytes, file.modified_ns):
+            return False
+        with path.open("rb") as stream:
+            return status.st_size != file.bytes or hashlib.file_digest(stream, "sha256").hexdigest() != file.hash
+    except OSError:
+        return False
 
 
 def _split_target(target: str, store: Store) -> tuple[str, int | None]:

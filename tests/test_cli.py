@@ -472,6 +472,23 @@ def test_what_is_to_be_compared_is_there(place, rag):
     assert (code, "b.trec cannot be read: No such file" in err) == (1, True)
 
 
+def test_a_quote_of_an_article_that_has_changed_since_is_told_with_the_command_that_mends_it(place, rag):
+    rag("index", "articles", "-q", "--index", "other")
+    ban = place / "articles" / "ban.md"
+    ban.touch()
+    assert rag("ask", QUESTION, "--index", "other")[2] == ""
+    ban.write_text(ban.read_text().replace("August", "July"))
+    code, out, err = rag("ask", QUESTION, "--index", "other")
+    assert (code, "in August 2023. [1]" in out) == (0, True)
+    mended = "changed since it was indexed: articles/ban.md; bring the index up to date with: rag index --index other\n"
+    assert err == mended
+    assert rag("ask", QUESTION, "--index", "other", "-q")[2] == ""
+    rag("index", "-q", "--index", "other")
+    assert rag("ask", QUESTION, "--index", "other")[2] == ""
+    ban.unlink()
+    assert rag("ask", QUESTION, "--index", "other")[2] == ""
+
+
 @pytest.mark.usefixtures("built")
 def test_what_is_typed_is_not_saved_to_standard_output(place, rag):
     code, _, err = rag("chat", "--save", "-")

@@ -401,6 +401,15 @@ class Store:
         row = self._one("SELECT * FROM files WHERE file = ?", (file,))
         return StoredFile(*row) if row else None
 
+    def files_of(self, article_ids: Iterable[str]) -> list[StoredFile]:
+        """Return the files that some articles were read from, as they were then, sorted."""
+        ids = sorted(set(article_ids))
+        query = (
+            "SELECT DISTINCT f.* FROM articles a JOIN files f ON f.file = a.file "
+            f"WHERE a.id IN ({', '.join('?' * len(ids))}) ORDER BY f.file"
+        )
+        return [StoredFile(*row) for row in self._all(query, ids)]
+
     def articles_of(self, file: str) -> list[tuple[str, str]]:
         """Return the articles that were read from a file, as ids and hashes."""
         return [(row[0], row[1]) for row in self._all("SELECT id, hash FROM articles WHERE file = ?", (file,))]
