@@ -219,10 +219,11 @@ def speed_row(rows: KeptRows, backend: str, options: argparse.Namespace) -> list
     if not kept:
         return ["not measured", "", "", "", "", memory]
     a_second = [row["a_second"] for row in kept]
+    worked = [row["cpu_ms"] for row in kept if "cpu_ms" in row]
     star = "" if all(row["alone"] for row in kept) else " *"
     return [
         f"{statistics.median(a_second):.1f} ({min(a_second):.1f}–{max(a_second):.1f}){star}",
-        f"{statistics.median(row['cpu_ms'] for row in kept):.1f}",
+        f"{statistics.median(worked):.1f}" if worked else "",
         str(len(kept)),
         f"{statistics.median(row['starts_s'] for row in kept):.2f}",
         f"{statistics.median(row['peak_mb'] for row in kept):.0f}",
