@@ -66,11 +66,12 @@ def _held_to_topic(
         return verdict
     named = {term for party in parties for name in names_of(party) for term in terms(name)}
     words = sorted(set(terms(side.topic)) - named)
-    if not words:
+    weights = rarity(words)
+    if not weights.sum():  # of a handful of passages, no word is rare
         return verdict
     article = verdict.findings[0].reading.article
     pages = (embedded_text(article, r.hit.passage) for r in readings if r.article.id == article.id)
-    spoken_of = coverage(words, rarity(words), "\n".join(pages))
+    spoken_of = coverage(words, weights, "\n".join(pages))
     confidence = min(max(verdict.confidence, _LEAST), 1 - _LEAST)
     odds = math.log(confidence / (1 - confidence)) + _TOPIC_WEIGHT * (spoken_of - 0.5)
     return Verdict(verdict.findings, 1 / (1 + math.exp(-odds)))

@@ -100,6 +100,12 @@ def test_half_of_the_topic_leaves_the_confidence_as_it_is():
     assert found["China"].confidence == pytest.approx(0.5)
 
 
+def test_where_no_word_is_rare_the_confidence_stays_as_it_is():
+    sides = split_sides("What do China and Japan say about the water?")
+    found = hear(sides, [[READING]] * 2, judge=Judge(), rarity=lambda words: np.zeros(len(words)))
+    assert found["China"].confidence == 0.5
+
+
 def quoted(question, **options):
     return quote_sides(heard(question, **options)[0], settings=SETTINGS)
 
