@@ -242,7 +242,7 @@ _HEADING_MARK = re.compile(r"^ {0,3}#{1,6} +", re.MULTILINE)
 NARROWEST = 20
 # How wide a title or the like is in a table that has no width to keep to, and how narrow columns may become.
 CUT_CELLS = 44
-_LEAST_CUT, _LEAST_FOLDED = 10, 14
+_NARROWEST_COLUMN = 10
 _GAP = "  "
 _BREAKABLE = re.compile(r".+?(?:(?<=\w)[/_.,:;=#-]+(?=\w)|$)")
 # Of the passages of a declined question, how many people are shown; the record has them all.
@@ -512,7 +512,7 @@ def _fitted(natural: Sequence[int], *, width: int, right: Collection[int], cut: 
     """Return how wide each column may be, the widest narrowed first; None where one would be too narrow to read."""
     widths = list(natural)
     folding = [column for column in range(len(natural)) if column not in right and column not in cut]
-    for columns, least in ((cut, 16), (folding, 24), (cut, _LEAST_CUT), (folding, _LEAST_FOLDED)):
+    for columns, least in ((cut, 16), (folding, 24), (cut, _NARROWEST_COLUMN), (folding, _NARROWEST_COLUMN)):
         while (over := sum(widths) - width) > 0:
             wide = sorted((column for column in columns if widths[column] > least), key=lambda column: widths[column])
             if not wide:
@@ -536,7 +536,7 @@ def _block(headers: Sequence[str], row: Sequence[str], *, width: int, color: boo
     room = width - names - 2 * len(_GAP)
     lines = [_painted(Piece(line, BOLD)) if color else line for line in folded(first, width)]
     for header, cell in others:
-        if room < _LEAST_CUT and cell:
+        if room < _NARROWEST_COLUMN and cell:
             lines += [f"{_GAP}{line}" for line in folded(header, width - len(_GAP))]
             lines += [f"{_GAP * 2}{line}" for line in folded(cell, width - 2 * len(_GAP))]
         elif cell:

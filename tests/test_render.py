@@ -485,6 +485,16 @@ def test_names_of_a_narrow_table_are_broken_behind_their_marks_and_titles_cut():
     ]
 
 
+def test_figures_stay_in_columns_as_long_as_their_names_can_be_folded():
+    headers, row = ["measure", "A", "B", "95 %"], ["evidence:Success@5", "0.750", "1.000", "+0.000 – +0.500"]
+    shown = render.table(headers, [row], right={1, 2, 3}, width=41)
+    assert shown.splitlines() == [
+        "measure         A      B             95 %",
+        "evidence:   0.750  1.000  +0.000 – +0.500",
+        "Success@5",
+    ]
+
+
 def test_a_table_without_room_becomes_a_block_for_each_row():
     headers, row = ["passage", "rank", "meaning", "", "dropped"], ["seafood-ban.md#0", 1, "0.463", "#1", None]
     shown = render.table(headers, [row], right={1, 2, 3}, width=30, color=True)
