@@ -3,9 +3,10 @@
     python -m training.answerer --data ../shared/data --out rag/answering/calibration.json
 
 The weights come from articles that the reader was never trained on, indexed and asked through the whole pipeline: the
-dev share of the training data, the batches of our own news that were kept apart, and the development half of
-seeds/questions.jsonl. The confidence below which the answerer declines comes from the last two, the nearest to what
-people ask. Nothing is looked up in the test half.
+dev share of the training data, the batches of our own news that were kept apart, with their factoid and non-factoid
+questions, and the development half of seeds/questions.jsonl. The confidence below which the answerer declines comes
+from the factoid questions about news and the last set, the nearest to what people ask. Nothing is looked up in the test
+half.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ from training import reliability
 from training.examples import pick_share
 from training.measures import bootstrap_mean
 from training.news import FOLDER as NEWS
-from training.news import is_held_out, read_news
+from training.news import NewsQuestion, is_held_out, read_news
+from training.nonfactoid import read_nonfactoid
 from training.prepare import Recipe, split_key
 from training.sources import SourcePassage, SpanRow, read_passages, read_spans
 
@@ -167,6 +169,15 @@ def seed_questions(path: Path, *, split: str) -> list[Asked]:
 def held_out_news() -> list[Asked]:
     """Return the questions about our own news that the reader was not trained on, with their gold quotes."""
     _, questions = read_news()
+    return _held_out(questions)
+
+
+def held_out_nonfactoid() -> list[Asked]:
+    """Return those of the non-factoid questions whose reports the reader was not trained on."""
+    return _held_out(read_nonfactoid())
+
+
+def _held_out(questions: Sequence[NewsQuestion]) -> list[Asked]:
     return [
         Asked(
             question.question,
@@ -174,7 +185,7 @@ def held_out_news() -> list[Asked]:
             tuple((name, quote, quote) for name, quote in question.quotes) if question.answerable else (),
         )
         for question in questions
-        if is_held_out(question.quotes[0][0])
+        if is_held_out(question.article)
     ]
 
 
@@ -562,6 +573,7 @@ def prepare_sets(work: Path, options: argparse.Namespace) -> dict[str, tuple[Con
         others = [asked for other, its in questions.items() if other not in {name, "seeds_dev"} for asked in its]
         sets[name] = (config, questions[name])
         sets[f"{name}{FAR}"] = (config, from_elsewhere(others, wanted=options.each))
+    sets["nonfactoid"] = (sets["news"][0], held_out_nonfactoid())
     return sets
 
 

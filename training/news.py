@@ -51,9 +51,10 @@ class NewsArticle:
 
 @dataclass(frozen=True, slots=True)
 class NewsQuestion:
-    """A question with its gold quotes or, where no article answers it, with the sentences that nearly do.
+    """A question with its gold quotes or, where no article answers it, with the sentences that nearly do, if any.
 
-    `twins` are sentences that differ from the gold in the one thing that decides.
+    `twins` are sentences that differ from the gold in the one thing that decides; `about` names the article that it
+    was written for, where no quote does.
     """
 
     question: str
@@ -62,6 +63,12 @@ class NewsQuestion:
     answers: tuple[str, ...]
     quotes: tuple[tuple[str, str], ...]
     twins: tuple[tuple[str, str], ...] = ()
+    about: str = ""
+
+    @property
+    def article(self) -> str:
+        """Return the name of the article that it was written for."""
+        return self.about or self.quotes[0][0]
 
 
 def read_news(folder: Path = FOLDER) -> tuple[dict[str, NewsArticle], list[NewsQuestion]]:
@@ -120,7 +127,7 @@ def make_news_examples(
                 yield _pair(question, article, window, spans=_spans(question, cut, quote), headed=headed, rng=rng)
         for name, quote in question.twins:
             yield _twin(question, articles[name], quote, rng=rng)
-        name, _ = question.quotes[0]
+        name = question.article
         if question.answerable:
             beside = _beside(articles[name], [quote for owner, quote in question.quotes if owner == name], rng=rng)
             if beside is not None:
@@ -182,7 +189,7 @@ def _pair(
 ) -> Example:
     exact = len(spans) == 1 and spans[0][1] - spans[0][0] < 60
     made = build_pair(
-        source="news",
+        source="nonfactoid" if question.about else "news",
         kind="answerable" if spans else "written",
         question=question.question,
         text=article.text,

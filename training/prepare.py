@@ -36,6 +36,7 @@ from training.examples import (
     split_sentences,
 )
 from training.news import is_held_out, make_news_examples, read_news
+from training.nonfactoid import read_nonfactoid
 from training.sources import (
     ClaimRow,
     RankRow,
@@ -57,8 +58,9 @@ logger = logging.getLogger(__name__)
 class Recipe:
     """The shares of the data that are used; every figure of the model card names the hash of one recipe.
 
-    `news_times` is how often each question about our own news is drawn, in other windows each time; `others` how many
-    of the other training examples stay beside them, 0 for all.
+    `news_times` is how often each question about our own news is drawn, in other windows each time, and
+    `nonfactoid_times` each of those that do not ask for a fact; `others` how many of the other training examples stay
+    beside them, 0 for all.
     """
 
     seed: int = 13
@@ -96,6 +98,7 @@ class Recipe:
     no_mark_share: float = 0.12
     altered_claims: int = 15_000
     news_times: int = 0
+    nonfactoid_times: int = 0
     others: int = 0
 
 
@@ -448,17 +451,24 @@ def build_examples(data: Path, *, recipe: Recipe) -> tuple[list[Example], list[E
     rng = random.Random(recipe.seed + 2)
     if recipe.others:
         halves[0] = rng.sample(halves[0], min(recipe.others, len(halves[0])))
-    halves[0] += draw_news(times=recipe.news_times, held_out=False, rng=rng)
-    halves[1] += draw_news(times=min(1, recipe.news_times), held_out=True, rng=rng)
+    for half, most in ((0, recipe.news_times + recipe.nonfactoid_times), (1, 1)):
+        halves[half] += draw_news(
+            times=min(most, recipe.news_times), nonfactoid_times=min(most, recipe.nonfactoid_times),
+            held_out=half == 1, rng=rng,
+        )  # fmt: skip
     return halves[0], halves[1]
 
 
-def draw_news(*, times: int, held_out: bool, rng: random.Random) -> Iterator[Example]:
-    """Yield `times` draws of the questions about our own news, of the articles kept apart or of the others."""
+def draw_news(*, times: int, nonfactoid_times: int, held_out: bool, rng: random.Random) -> Iterator[Example]:
+    """Yield draws of the questions about our own news, of the articles kept apart or of the others.
+
+    The questions that ask for a fact are drawn `times` times, the others `nonfactoid_times`.
+    """
     articles, questions = read_news()
-    chosen = [question for question in questions if is_held_out(question.quotes[0][0]) == held_out]
-    for _ in range(times):
-        yield from make_news_examples(articles, chosen, rng=rng)
+    for asked, draws in ((questions, times), (read_nonfactoid(), nonfactoid_times)):
+        chosen = [question for question in asked if is_held_out(question.article) == held_out]
+        for _ in range(draws):
+            yield from make_news_examples(articles, chosen, rng=rng)
 
 
 def count_examples(examples: Sequence[Example]) -> dict[str, int]:
@@ -478,10 +488,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=Recipe().seed, help="another draw of windows, negatives and edits")
     parser.add_argument("--news-times", type=int, default=Recipe().news_times, help="draws of our own news questions")
     parser.add_argument(
+        "--nonfactoid-times", type=int, default=Recipe().nonfactoid_times, help="draws of those that ask for no fact"
+    )
+    parser.add_argument(
         "--others", type=int, default=Recipe().others, help="keep so many of the other examples; 0: all"
     )
     options = parser.parse_args(arguments)
-    recipe = Recipe(seed=options.seed, news_times=options.news_times, others=options.others)
+    recipe = Recipe(
+        seed=options.seed, news_times=options.news_times, nonfactoid_times=options.nonfactoid_times,
+        others=options.others,
+    )  # fmt: skip
     checksums = check_files(options.data, recorded=read_recorded_checksums())
     train, dev = build_examples(options.data, recipe=recipe)
     options.out.mkdir(parents=True, exist_ok=True)
