@@ -170,11 +170,13 @@ def _measured(article: Article, pieces: Sequence[tuple[Span, int, bool]], *, tok
         [_without_furniture(article, piece.start, end) for (piece, _, _), end in zip(pieces, ends, strict=True)],
         tokenizer,
     )
-    units, previous = [], 0
+    units: list[_Unit] = []
+    previous = 0
     for (piece, _, is_first), count in zip(pieces, counts, strict=True):
         content = text[piece.start : piece.end]
         at_line_start = not text[text.rfind("\n", 0, piece.start) + 1 : piece.start].strip()
-        is_heading = is_first and at_line_start and HEADING.match(content) is not None
+        opens_as_title = not units and len(pieces) > 1 and content == article.title
+        is_heading = is_first and at_line_start and (opens_as_title or HEADING.match(content) is not None)
         units.append(
             _Unit(
                 span=piece,

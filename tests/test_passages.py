@@ -333,6 +333,19 @@ def test_a_heading_begins_a_passage_and_is_no_quotable_sentence():
     assert [text[span.start : span.end] for span in second.sentences] == ["Five six.", "Seven eight."]
 
 
+def test_a_first_line_that_is_the_title_is_no_quotable_sentence():
+    text = "Prices fall again\n\nThe price fell in May.\n\nPrices fall again"
+    (passage,) = split(article(text, title="Prices fall again"), max_tokens=40)
+    assert passage.start == 0
+    quotable = [text[span.start : span.end] for span in passage.sentences]
+    assert quotable == ["The price fell in May.", "Prices fall again"]
+
+
+def test_a_title_that_is_all_of_an_article_is_quotable():
+    (passage,) = split(article("Prices fall again", title="Prices fall again"), max_tokens=20)
+    assert len(passage.sentences) == 1
+
+
 def test_a_heading_does_not_end_a_passage():
     text = "One two three.\n\n## The Heading\n\nFour five six seven."
     assert texts(article(text), split(article(text), max_tokens=1 + 9)) == [
