@@ -528,13 +528,17 @@ def _readings(found: Found) -> list[Reading]:
 
 
 def _side_by_side(each: Sequence[Found], *, k: int, cited: AbstractSet[str]) -> Found:
-    """Return the passages that were found for several questions, in turn: so many, and those that are cited."""
+    """Return the passages that were found for several questions: so many, taken in turn, and those that are cited.
+
+    They are ranked by their scores, of which a passage that was found for several has its best.
+    """
     hits: dict[str, Hit] = {}
     for turn in itertools.zip_longest(*(found.ranking.hits for found in each)):
-        for hit in turn:
-            if hit is not None:
-                hits.setdefault(hit.passage.id, hit)
+        for hit in filter(None, turn):
+            name = hit.passage.id
+            hits[name] = max(hits.get(name, hit), hit, key=lambda one: one.score)
     kept = [hit for place, hit in enumerate(hits.values()) if place < k or hit.passage.id in cited]
+    kept.sort(key=lambda hit: -hit.score)
     texts = {name: text for found in each for name, text in found.ranking.texts.items()}
     ranking = replace(
         each[0].ranking,

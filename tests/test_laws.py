@@ -12,7 +12,7 @@ from rag.building import index_articles
 from rag.config import Answering, Config, Reader
 from rag.engine import Engine
 from rag.formats import Style
-from rag.pipeline import show
+from rag.pipeline import show, verify
 from rag.records import Answer, Answerer, Article, Citation, Claim, Passage, Span
 
 WORDS = [
@@ -95,6 +95,7 @@ def test_every_law_of_the_record(asked, articles, question):
     assert record["answered"] == bool(record["claims"])
     assert (record["reason"] is None) == record["answered"]
     assert record["passages"] == sorted(record["passages"], key=lambda passage: passage["rank"])
+    assert record["passages"] == sorted(record["passages"], key=lambda passage: -passage["score"])
 
     for citation in record["citations"]:
         shown = show(config, citation["article"])
@@ -110,6 +111,9 @@ def test_every_law_of_the_record(asked, articles, question):
     for quote in sorted(spaced, key=len, reverse=True):
         unmarked = unmarked.replace(quote, "")
     assert unmarked.strip() == ""
+
+    (config.folder / "answer.json").write_text(json.dumps(record), encoding="utf-8")
+    assert verify(config, config.folder / "answer.json").failures == ()
 
 
 @laws
