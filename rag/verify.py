@@ -63,7 +63,7 @@ def verify_answers(source: Path, *, index: Path) -> Verification:
     """Check an answer file of `rag batch`, or an answer of `rag ask --json`; `-` is standard input.
 
     Every quote must stand at its offsets in the article as indexed, and in the article's file where that is still
-    there; markers, claims and citations must belong together, and the passages must be those of the index.
+    there; markers, claims, citations and sides must belong together, and the passages must be those of the index.
 
     Raises:
         AnswersError: the file cannot be read, or holds no line.
@@ -229,6 +229,7 @@ def _problems(record: Mapping[str, object], texts: _Texts) -> Iterator[tuple[int
         *_marker_problems(claims, citations),
         *_decision_problems(record, claims),
         *_place_problems(record, claims),
+        *_side_problems(record, citations),
     ):
         yield None, problem
     quotes = [_flat(str(citation["quote"])) for citation in citations]
@@ -257,6 +258,14 @@ def _marker_problems(
     for claim in claims:
         if not claim["citations"]:
             yield f"a claim is cited by nothing: {str(claim['text'])[:_SHOWN]!r}"
+
+
+def _side_problems(record: Mapping[str, object], citations: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    """Yield what keeps the citations from being those of the parties, where an answer tells these apart."""
+    told = {marker for side in _objects(record, "sides") for marker in _integers(side["citations"])}
+    markers = [citation["marker"] for citation in citations]
+    if "sides" in record and told != set(markers):
+        yield f"the sides cite {sorted(told)}, the citations are {markers}"
 
 
 def _place_problems(record: Mapping[str, object], claims: Sequence[Mapping[str, object]]) -> Iterator[str]:
@@ -421,6 +430,7 @@ _KINDS: Final[Mapping[str, tuple[type, ...]]] = {
     "reason": (str, type(None)),
 }
 _CLAIM_KINDS: Final[Mapping[str, tuple[type, ...]]] = {"text": (str,), "citations": (list,)}
+_SIDE_KINDS: Final[Mapping[str, tuple[type, ...]]] = {"party": (str,), "citations": (list,)}
 _CITATION_KINDS: Final[Mapping[str, tuple[type, ...]]] = {
     "marker": (int,),
     "article": (str,),
@@ -437,15 +447,20 @@ _PASSAGE_KINDS: Final[Mapping[str, tuple[type, ...]]] = {
     "start": (int,),
     "end": (int,),
 }
+_LISTED: Final = {
+    "claims": _CLAIM_KINDS,
+    "citations": _CITATION_KINDS,
+    "passages": _PASSAGE_KINDS,
+    "sides": _SIDE_KINDS,
+}
 
 
 def _malformed(record: Mapping[str, object]) -> str | None:
     """Return what is missing or of another kind in a record, or None."""
-    parts: list[tuple[str, object, Mapping[str, tuple[type, ...]]]] = [("", record, _KINDS)]
-    for name, kinds in (("claims", _CLAIM_KINDS), ("citations", _CITATION_KINDS), ("passages", _PASSAGE_KINDS)):
-        listed = record.get(name)
-        if isinstance(listed, list):
-            parts += [(f"{name}[{place}].", part, kinds) for place, part in enumerate(listed)]
+    own = {**_KINDS, "sides": (list,)} if "sides" in record else _KINDS
+    parts: list[tuple[str, object, Mapping[str, tuple[type, ...]]]] = [("", record, own)]
+    for name, kinds in _LISTED.items():
+        parts += [(f"{name}[{place}].", part, kinds) for place, part in enumerate(_list(record.get(name)))]
     for where, part, kinds in parts:
         if not isinstance(part, dict):
             return f"{where.rstrip('.')} is no object"
@@ -455,9 +470,13 @@ def _malformed(record: Mapping[str, object]) -> str | None:
                 return f"{where}{name} is missing"
             if type(part[name]) not in allowed:
                 return f"{where}{name} is {json.dumps(part[name])[:_SHOWN]}"
-    for place, claim in enumerate(_objects(record, "claims")):
-        if not all(type(marker) is int for marker in _list(claim["citations"])):
-            return f"claims[{place}].citations are no markers"
+    return _unmarked(record, "claims") or _unmarked(record, "sides")
+
+
+def _unmarked(record: Mapping[str, object], name: str) -> str | None:
+    for place, part in enumerate(_objects(record, name)):
+        if not all(type(marker) is int for marker in _list(part["citations"])):
+            return f"{name}[{place}].citations are no markers"
     return None
 
 

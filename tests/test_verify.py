@@ -89,6 +89,21 @@ def test_honest_answers_hold(config, honest, tmp_path):
         assert found.citations == sum(len(record["citations"]) for record in honest) >= len(QUESTIONS)
 
 
+@pytest.mark.parametrize(
+    ("sides", "told"),
+    [
+        ([{"party": "Japan", "citations": [1]}, {"party": "China", "citations": []}], None),
+        ([{"party": "Japan", "citations": []}], "the sides cite [], the citations are [1]"),
+        ([{"party": "Japan", "citations": [1, 2]}], "the sides cite [1, 2], the citations are [1]"),
+        ([{"party": "Japan", "citations": ["1"]}], "malformed: sides[0].citations are no markers"),
+        ([{"citations": [1]}], "malformed: sides[0].party is missing"),
+        ("Japan", 'malformed: sides is "Japan"'),
+    ],
+)
+def test_the_sides_of_an_answer_share_its_citations_between_them(verify, sides, told):
+    assert problems(verify([changed(sides=sides)])) == ([] if told is None else [told])
+
+
 def test_a_written_record_that_is_so_holds(verify):
     assert BAN.index("Japan protested.") == 44
     assert problems(verify([RECORD])) == []
