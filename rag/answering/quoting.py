@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from rag.answering.clauses import goes_on
 from rag.answering.judging import Finding, Verdict, leans
 from rag.answering.questions import Asked, Kind
 from rag.records import Citation, Claim, Said, Span
@@ -126,6 +125,8 @@ def _understood(findings: Sequence[Finding], *, most: int) -> list[Finding]:
 
     The first is there in any case, and that sentence with it.
     """
+    from rag.answering.clauses import goes_on  # 10 ms, which only several sides cost
+
     chosen: list[Finding] = []
     for finding in findings:
         needed = [finding]
