@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rag.answering.parties import SPEAKER
+from rag.answering.parties import GOVERNMENTS, SPEAKER
 from rag.answering.questions import may_name_several
 from rag.index.lexical import mostly_unspaced
 
@@ -57,7 +57,9 @@ _OVER = r"(?:on|about|over|regarding|concerning)"
 _ABOUT = rf"(?:{_OVER}|towards?|to|of|for|in|against|with re(?:gard|spect) to|when it comes to|as to)"
 _EACH = r"(?:(?:each|both|respectively|officially|publicly|really|actually|now|currently|today|still|individually) )*"
 # With "does", several names are one: Marks and Spencer.
-_SEVERAL_DO = r"(?:do|did|have|had|are|were|will|would|can|could|should|might)"
+_SEVERAL_DO = r"(?:do|did|have|had|(?P<be>are|were)|will|would|can|could|should|might)"
+# What are their views? Behind "are", what may be a noun or a verb is a noun.
+_NO_NOUN = rf"(?(be)(?!{_NOUN}\b|\w+s\b))"
 _ONE_DOES = r"(?:what|how) (?:do|does|did|has|have) (?P<one>[^,?]+?)"
 _OTHER = r"(?P<other>[^,?]+?)"
 _POSSESSIVE = r"(?:['’]s?)"
@@ -83,7 +85,11 @@ def _says(match: re.Match[str], party: str) -> str:
 
 
 def _say_of(party: str) -> str:
-    return f"What {'do' if _MANY.search(party) else 'does'} {party} say about"
+    return f"What {'do' if _is_many(party) else 'does'} {party} say about"
+
+
+def _is_many(party: str) -> bool:
+    return _MANY.search(party) is not None and party.lower().removeprefix("the ") not in GOVERNMENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +112,7 @@ def _in_its_place(match: re.Match[str], party: str) -> str:
     """Return the question with one party in the place of all, and the auxiliary that goes with one."""
     text, (start, end) = match.string, match.span("parties")
     before = text[:start]
-    if not _MANY.search(party):
+    if not _is_many(party):
         before = re.sub(r"\b(do|have|are|were)\s+$", _alone, before, flags=re.IGNORECASE)
     return before + party + " " + text[end:].lstrip()
 
@@ -148,7 +154,10 @@ _FORMS = (
     # How do China and Japan differ (in their views) on the ban?
     _Form(rf"{_HOW_DO}{_PARTIES} {_EACH}{_DIFFER}(?: in their \w+)? {_OVER} (?P<topic>.+)", _says),
     # What do China and Japan say about the ban? Which reasons do they give for it?
-    _Form(rf"(?P<lead>.*\W)?{_WH} {_SEVERAL_DO} {_PARTIES} {_EACH}(?:been )?{_VERB}(?P<topic>.*)", _in_its_place),
+    _Form(
+        rf"(?P<lead>.*\W)?{_WH} {_SEVERAL_DO} {_PARTIES} {_EACH}(?:been )?{_NO_NOUN}{_VERB}(?P<topic>.*)",
+        _in_its_place,
+    ),
     _Form(rf"(?:what|which) {_NOUN} {_SEVERAL_DO} {_PARTIES} {_EACH}{_GIVEN}(?P<topic>.*)", _in_its_place),
     # Compare what China and Japan say about the ban.
     _Form(rf"{_TELL}?(?:what|how|why) {_PARTIES} {_EACH}(?:have |has |had )?{_VERB} {_ABOUT} (?P<topic>.+)", _says),
@@ -289,10 +298,12 @@ def _with_shared_head(parts: list[str]) -> list[str]:
 def _may_speak(part: str, *, lowercase: bool) -> bool:
     """Tell whether a phrase can be who says something: a name, or people by what they are called."""
     words = part.split()
-    if not words or len(words) > _MOST_WORDS or _NO_PARTY.match(part) or _CLAUSE.search(part):
-        return False
     body = [word for word in words if word.lower() not in {"the", "a", "an", "his", "her", "its", "their"}]
-    if not body:
+    if not body or len(words) > _MOST_WORDS or _NO_PARTY.match(part):
+        return False
+    if lowercase and " ".join(body).lower() in GOVERNMENTS:  # typed in haste: china and japan
+        return True
+    if _CLAUSE.search(part):
         return False
     if body[0][0].isupper() and (len(body) == 1 or any(word[0].isupper() for word in body[1:])):
         return True

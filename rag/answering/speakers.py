@@ -78,7 +78,7 @@ def statements_of(parties: Sequence[str], article: Article, sentences: Sequence[
 
 @dataclass(frozen=True, slots=True)
 class _Name:
-    """A name of a party as the keys of its words; one that is `written` small is what somebody is called."""
+    """A name of a party as the keys of its words; one without a `capital` is what somebody is called."""
 
     keys: tuple[str, ...]
     capital: bool

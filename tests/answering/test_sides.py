@@ -161,6 +161,7 @@ ONE = [
     "What are the causes and effects of inflation?",
     "What are the advantages and disadvantages of hydrogen?",
     "What do you think about China and Japan?",
+    "what do china and potatoes say about us?",
     "What do we know about Mars and Venus?",
     "What do people say about the weather and the crops?",
     "How do I export goods to China and Japan?",
@@ -238,6 +239,26 @@ def test_a_question_that_only_names_several_stays_one(question):
             "How many people died according to Israel and Hamas?",
             "How many people died according to Israel?",
             "How many people died according to Hamas?",
+        ),
+        (
+            "What are China's and Japan's views on the ban?",
+            "What does China say about the ban?",
+            "What does Japan say about the ban?",
+        ),
+        (
+            "What are China and Japan demanding of each other?",
+            "What is China demanding of Japan?",
+            "What is Japan demanding of China?",
+        ),
+        (
+            "what does beijing say about the ban and what does tokyo say?",
+            "what does beijing say about the ban?",
+            "what does tokyo say about the ban?",
+        ),
+        (
+            "what do athens and the us say about the ban?",
+            "what does athens say about the ban?",
+            "what does the us say about the ban?",
         ),
         (
             "How is the ban seen by China and by Japan?",
