@@ -13,6 +13,7 @@ from rag.config import Answering, Config, Retrieval
 from rag.config import Reader as ReaderSettings
 from rag.engine import Engine
 from rag.errors import ConfigError, QuestionError
+from rag.evaluation.evaluate import declined_below
 from rag.formats import Style
 from rag.models.reader import Reader
 from rag.scoring import Selection, below_bars, compare, evaluate_dataset, read_bars, with_settings
@@ -99,6 +100,17 @@ def test_an_evaluated_answer_is_the_one_that_ask_gives(scored, config, word_enco
         assert replace(result.answer, timings_ms={}, reason=None if asked.answered else asked.reason) == replace(
             asked, timings_ms={}
         )
+
+
+def test_what_several_parties_say_is_declined_below_the_bar_too(config, tmp_path, word_encoder):
+    (tmp_path / "articles" / "ban.md").write_text("China said the ban stays.\n\nJapan said the ban is unfair.\n")
+    index_articles(config, [], encoder=word_encoder)
+    bold = replace(config, answer=Answering(min_confidence=0.0))
+    with Engine(bold, encoder=word_encoder) as engine:
+        asked = engine.ask("What do China and Japan say about the ban?").answer
+    assert asked.sides is not None
+    declined = declined_below(asked, 1.01)
+    assert (declined.answered, declined.sides, declined.citations) == (False, None, ())
 
 
 def test_refusals_do_not_hide_the_risk_coverage_curve(scored, config):

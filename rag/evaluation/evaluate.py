@@ -223,7 +223,7 @@ def declined_below(answer: Answer, min_confidence: float) -> Answer:
     if not answer.answered or answer.confidence >= min_confidence:
         return answer
     reason = f"the confidence is below {min_confidence:g}; the nearest passages are listed"
-    return replace(answer, answer="", short_answer=None, claims=(), citations=(), reason=reason)
+    return replace(answer, answer="", short_answer=None, claims=(), citations=(), sides=None, reason=reason)
 
 
 def _group(question: Question, key: str, library: Library) -> str:
