@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -129,7 +129,11 @@ def verify(config: Config, answers: Path) -> Verification:
     """Return what holds of an answer file, and what does not; needs no model."""
     from rag.verify import verify_answers
 
-    return verify_answers(answers, index=config.index_folder())
+    found = verify_answers(answers, index=config.index_folder())
+    if found.finds_changed_files:
+        note = f"bring the index up to date with: {update_command(config)}; then ask again"
+        found = replace(found, notes=(*found.notes, note))
+    return found
 
 
 def doctor(config: Config) -> Examination:

@@ -26,6 +26,7 @@ _QUOTING: Final = frozenset({"quotes", "reader"})
 _MARKER: Final = re.compile(r"\[(\d+)\]")
 _SPACE: Final = re.compile(r"\s+")
 _SHOWN: Final = 60  # characters of a text that is told of
+_CHANGED: Final = "article changed on disk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,11 @@ class Verification:
     def holds(self) -> bool:
         """Tell whether everything that was checked is so."""
         return not self.failures
+
+    @property
+    def finds_changed_files(self) -> bool:
+        """Tell whether something does not hold because a file is another than when it was indexed."""
+        return any(failure.problem.startswith(_CHANGED) for failure in self.failures)
 
 
 def verify_answers(source: Path, *, index: Path) -> Verification:
@@ -376,11 +382,11 @@ def _citation_problems(
         yield f"the passage {citation['passage']} is not among those that were looked at"
     on_disk = texts.on_disk(article)
     if isinstance(on_disk, ArticleError):
-        yield f"article changed on disk: {article.path}: {on_disk.message}"
+        yield f"{_CHANGED}: {article.path}: {on_disk.message}"
     elif on_disk is not None and on_disk.text != article.text and on_disk.text[max(start, 0) : end] != quote:
-        yield f"article changed on disk: {_moved(on_disk.text, quote, near=start)} of {article.path}"
+        yield f"{_CHANGED}: {_moved(on_disk.text, quote, near=start)} of {article.path}"
     elif on_disk is not None and (line := on_disk.line_of(start)) != article.line_of(start):
-        yield f"article changed on disk: the quote is now on line {line} of {article.path}"
+        yield f"{_CHANGED}: the quote is now on line {line} of {article.path}"
 
 
 def _naming_problems(

@@ -388,6 +388,8 @@ def test_a_quote_that_moved_in_its_file_is_told_with_its_place(config, honest, t
     (tmp_path / "articles" / "ban.md").write_text(BAN.replace("# Ban\n", "# The ban\n"), encoding="utf-8")
     found = verify_file(config, tmp_path / "a.jsonl")
     assert {problem.partition(": ")[0] for problem in problems(found)} == {"article changed on disk"}
+    (note,) = found.notes
+    assert note.startswith("bring the index up to date with: rag index ")
     citation = next(c for record in honest for c in record["citations"] if c["article"] == "ban.md")
     assert any(f"the quote is now at {citation['start'] + 4}:{citation['end'] + 4}" in p for p in problems(found))
 
