@@ -33,7 +33,7 @@ Type a question, or a follow-up to the one before: "Why?", "And in 2024?", "Did 
 /sources         the last answer again, with its sources
 /passages        the passages that it was looked for in
 /open N          what stands around its citation N
-/why             how those passages were ranked
+/why             how passages are ranked for the last question
 /filter [since=DATE] [until=DATE] [source=NAME] [language=CODE]
                  only such articles from now on; /filter alone: all of them
 /reset           forget the conversation so far; so does /new
@@ -138,7 +138,7 @@ class Showing:
     """
 
     answer: Callable[[Asked], str]
-    found: Callable[[Found], str]
+    passages: Callable[[Asked], str]
     explained: Callable[[Found], str]
     piece: Callable[[Slice], str]
     emit: Callable[[str], object]
@@ -162,8 +162,8 @@ class Talk:
         self._commands: dict[str, Callable[[str], object]] = {
             "help": lambda _: showing.tell(HELP),
             "sources": lambda _: showing.emit(showing.answer(self._last())),
-            "passages": lambda _: showing.emit(showing.found(self._found())),
-            "why": lambda _: showing.emit(showing.explained(self._found(explain=True))),
+            "passages": lambda _: showing.emit(showing.passages(self._last())),
+            "why": lambda _: showing.emit(showing.explained(self._explained())),
             "open": self._open,
             "filter": self._filter,
             "new": lambda _: self._forget(),
@@ -220,11 +220,9 @@ class Talk:
             raise QuestionError("nothing was asked yet", hint="ask a question first")
         return self._conversation.last
 
-    def _found(self, *, explain: bool = False) -> Found:
+    def _explained(self) -> Found:
         asked, conversation = self._last().answer, self._conversation
-        return conversation.engine.search(
-            asked.understood or asked.question, wanted=conversation.wanted, explain=explain
-        )
+        return conversation.engine.search(asked.understood or asked.question, wanted=conversation.wanted, explain=True)
 
     def _open(self, rest: str) -> None:
         citations = self._last().answer.citations

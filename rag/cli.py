@@ -839,7 +839,7 @@ def _showing(options: Options, claims: _Unfolded, note: Callable[[str], None]) -
     style, apart = _style(options), "" if options.written_as is Format.JSON else "\n"
     return Showing(
         answer=lambda asked: formats.answer(asked, style=style, unfolded=claims.end()) + apart,
-        found=lambda found: formats.search(found, explain=False, style=style) + apart,
+        passages=lambda asked: formats.passages(asked, style=style) + apart,
         explained=lambda found: formats.search(found, explain=True, style=style) + apart,
         piece=lambda piece: formats.piece(piece, style=style) + apart,
         emit=_appending(options),

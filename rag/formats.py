@@ -90,6 +90,17 @@ def search(found: Found, *, explain: bool, style: Style) -> str:
     return f"{text}\n\n{_explain_table(found, style=style)}" if explain else text
 
 
+def passages(asked: Asked, *, style: Style) -> str:
+    """Return the passages that an answer was looked for in, as ranked ones are printed."""
+    given, texts, articles = asked.answer, asked.texts, asked.articles
+    if style.format == _JSON:
+        query = given.understood or given.question
+        return render.to_json(render.search_record(query, given.hits, texts=texts, articles=articles))
+    if style.format == _MARKDOWN:
+        return render.hits_markdown(given.hits, texts=texts, articles=articles)
+    return render.hits_text(given.hits, texts=texts, articles=articles, width=style.width, color=style.color)
+
+
 def piece(shown: Slice, *, style: Style) -> str:
     """Return an article's text, or a slice of it: to the letter, but for what would move a terminal's cursor."""
     article = shown.article

@@ -127,6 +127,17 @@ def test_commands_show_what_lies_behind_the_last_answer(talk):
     assert "/save FILE" in err
 
 
+@pytest.mark.parametrize(
+    ("question", "most"), [("What do Japan and the ministers say about seafood?", 2), ("Who met in Beijing?", 1)]
+)
+def test_the_passages_shown_are_those_that_the_answer_was_looked_for_in(talk, question, most):
+    _, out, _ = talk(question, "/passages", flags=["--json", "-k", "1"])
+    answer, found = map(json.loads, out.splitlines())
+    shown = [(hit["id"], hit["score"]) for hit in found["hits"]]
+    assert shown == [(passage["id"], passage["score"]) for passage in answer["passages"]]
+    assert len(shown) == most
+
+
 def test_what_is_shown_around_a_quote_begins_and_ends_with_a_whole_word():
     text = "word " * 200 + "QUOTE " + "ward " * 200
     start = text.index("QUOTE")
@@ -246,7 +257,7 @@ class Shown(list):
             conversation,
             Showing(
                 answer=lambda asked: f"answer to {asked.answer.question}",
-                found=str, explained=str, piece=str,
+                passages=str, explained=str, piece=str,
                 emit=self.append, tell=self.append, note=self.append,
             ),
         )  # fmt: skip
