@@ -455,7 +455,7 @@ class Engine:
         differing = manifest.differences(index_facts(self.config, self.encoder))  # imports all that builds an index
         if not fits:
             raise IndexBroken(f"{folder} was built with another encoder: {', '.join(differing)}")
-        # Whether passages were encoded in eight bits is the build's own choice.
+        # The precision that passages were encoded in is the build's own choice.
         if other := [difference for difference in differing if not difference.startswith("encoder")]:
             self.reporting.notify(
                 f"{folder} was built with other settings, which still hold: {', '.join(other)}; "

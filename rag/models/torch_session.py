@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Raised whenever a change below gives other vectors: it stands in an index's fingerprint.
 VERSION: Final = 1
+_INSTEAD: Final = "encode in ONNX Runtime: rag index --rebuild --set encoder.backend=onnx-fp32"
 
 
 class TorchSession:
@@ -42,7 +43,7 @@ class TorchSession:
         """Return unit rows: (n, dim) float32. There is one output, whatever the names.
 
         Raises:
-            ModelBroken: the model cannot be loaded.
+            ModelBroken: the model cannot be loaded, or fails, as where a GPU's memory is full.
         """
         del output_names
         with self._loading:
@@ -50,11 +51,14 @@ class TorchSession:
             self._model = model
         import torch
 
-        with torch.inference_mode():
-            fed = {name: torch.from_numpy(array).to(self._device) for name, array in input_feed.items()}
-            rows = torch.nn.functional.normalize(model(fed)["sentence_embedding"].float(), dim=-1)
-            made: NDArray[np.float32] = rows.cpu().numpy()
-            return [made]
+        try:
+            with torch.inference_mode():
+                fed = {name: torch.from_numpy(array).to(self._device) for name, array in input_feed.items()}
+                rows = torch.nn.functional.normalize(model(fed)["sentence_embedding"].float(), dim=-1)
+                made: NDArray[np.float32] = rows.cpu().numpy()
+                return [made]
+        except RuntimeError as error:  # whatever torch and the driver complain of
+            raise ModelBroken(f"{self._folder} fails in torch on {self._device}: {error}", hint=_INSTEAD) from error
 
     def _load(self) -> SentenceTransformer:
         os.environ["HF_HUB_OFFLINE"] = "1"  # read when the libraries are imported
@@ -81,5 +85,5 @@ class TorchSession:
             except Exception as error:  # a broken file, a driver of another version: each fails in its own way
                 raise ModelBroken(
                     f"{self._folder} cannot be loaded by torch on {self._device}: {error}",
-                    hint="encode in ONNX Runtime: rag index --rebuild --set encoder.backend=onnx-fp32",
+                    hint=_INSTEAD,
                 ) from error

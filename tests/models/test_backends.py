@@ -29,6 +29,7 @@ from rag.models.backends import (
     sample_texts,
 )
 from rag.models.encoder import ONNX_FP32, ONNX_INT8, Encoder, load_encoder, precision_of, same_questions
+from rag.models.torch_session import TorchSession
 
 TEXTS = ["bridge river steel", "who built the bridge?", "river " * 9, "a"]
 MEASURED = st.builds(Measured, st.floats(0.01, 1e4), st.floats(0, 1e5), st.floats(-1, 1))
@@ -420,6 +421,19 @@ def test_a_measurement_that_dies_is_an_error(alone):
     gone = dataclasses.replace(alone.exported, folder=alone.exported.folder / "gone")
     with pytest.raises(ModelBroken, match="failed"):
         backends.measure_apart(Encoder(gone, name="tiny", revision="r"), [ONNX_FP32])
+
+
+def test_a_device_that_fails_on_the_way_is_an_error_with_the_next_command(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+
+    def full(_):
+        raise RuntimeError("CUDA out of memory")
+
+    session = TorchSession(tmp_path, device="cpu")
+    monkeypatch.setattr(session, "_load", lambda: full)
+    with pytest.raises(ModelBroken, match="out of memory") as raised:
+        session.run(None, {})
+    assert "encoder.backend=onnx-fp32" in raised.value.hint
 
 
 def test_naming_the_backends_imports_no_torch():
