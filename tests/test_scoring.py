@@ -109,8 +109,9 @@ def test_what_several_parties_say_is_declined_below_the_bar_too(config, tmp_path
     with Engine(bold, encoder=word_encoder) as engine:
         asked = engine.ask("What do China and Japan say about the ban?").answer
     assert asked.sides is not None
-    declined = declined_below(asked, 1.01)
+    declined = declined_below(replace(asked, dropped=1, quoted_because="none held"), 1.01)
     assert (declined.answered, declined.sides, declined.citations) == (False, None, ())
+    assert (declined.dropped, declined.quoted_because) == (None, None)
 
 
 def test_refusals_do_not_hide_the_risk_coverage_curve(scored, config):

@@ -223,7 +223,9 @@ def declined_below(answer: Answer, min_confidence: float) -> Answer:
     if not answer.answered or answer.confidence >= min_confidence:
         return answer
     reason = f"the confidence is below {min_confidence:g}; the nearest passages are listed"
-    return replace(answer, answer="", short_answer=None, claims=(), citations=(), sides=None, reason=reason)
+    # For a question that is declined no model writes, and nothing is told of what one wrote.
+    unwritten = replace(answer, dropped=None, quoted_because=None, unsupported=None)
+    return replace(unwritten, answer="", short_answer=None, claims=(), citations=(), sides=None, reason=reason)
 
 
 def _group(question: Question, key: str, library: Library) -> str:
