@@ -114,6 +114,25 @@ def test_what_several_parties_say_is_declined_below_the_bar_too(config, tmp_path
     assert (declined.dropped, declined.quoted_because) == (None, None)
 
 
+def test_of_several_parties_those_are_scored_whom_ask_quotes(scored, config, tmp_path, word_encoder):
+    text = "China said the ban on fish stays for a year.\n\nJapan said that it is unfair.\n"
+    (tmp_path / "articles" / "ban.md").write_text(text, encoding="utf-8")
+    index_articles(config, [], encoder=word_encoder)
+    question = "What do China and Japan say about the ban on fish?"
+    file = tmp_path / "sides.jsonl"
+    gold = [{"article": "ban.md", "quote": "China said the ban on fish stays for a year."}]
+    file.write_text(json.dumps({"id": "q1", "question": question, "evidence": gold}) + "\n", encoding="utf-8")
+    quoted = set()
+    for bar in (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0):
+        strict = replace(config, answer=Answering(min_confidence=bar))
+        with Engine(strict, encoder=word_encoder) as engine:
+            asked = engine.ask(question).answer
+        (result,) = scored(dataset=file, config=strict).results
+        assert (result.answer.sides, result.answer.citations) == (asked.sides, asked.citations)
+        quoted.add(len(asked.citations))
+    assert quoted >= {0, 1, 2}
+
+
 def test_refusals_do_not_hide_the_risk_coverage_curve(scored, config):
     strict = replace(config, answer=Answering(min_confidence=1.0))
     evaluation = scored(config=strict)
