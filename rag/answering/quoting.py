@@ -123,7 +123,7 @@ def _choose(
 def _understood(findings: Sequence[Finding], *, most: int) -> list[Finding]:
     """Return the first of some findings, at most so many, each with the sentence before it if that tells who speaks.
 
-    The first is there in any case, and that sentence with it.
+    The first is there in any case, and that sentence with it where there is room for two.
     """
     from rag.answering.clauses import goes_on  # 10 ms, which only several sides cost
 
@@ -135,8 +135,10 @@ def _understood(findings: Sequence[Finding], *, most: int) -> list[Finding]:
             needed.insert(0, Finding(finding.reading, before, finding.score))
         known = {(one.reading.article.id, one.span) for one in chosen}
         new = [one for one in needed if (one.reading.article.id, one.span) not in known]
-        if not chosen or len(chosen) + len(new) <= most:
+        if len(chosen) + len(new) <= most:
             chosen += new
+        elif not chosen:
+            chosen.append(finding)
     return chosen
 
 

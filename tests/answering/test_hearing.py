@@ -1,5 +1,7 @@
 """What each party says: from its own sentences, with its own question, and held to what is asked about."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -157,6 +159,15 @@ def test_she_stands_behind_the_sentence_that_names_her():
         "China condemned the release of the water.",
     ]
     assert [side.citations for side in answer.sides] == [(1, 2), (3,)]
+
+
+def test_an_answer_of_several_sides_is_no_longer_than_one():
+    short = dataclasses.replace(SETTINGS, max_sentences=2)
+    answer = quote_sides({"Tveit": Verdict((finding(5),), 0.9), "B": Verdict((finding(0),), 0.9)}, settings=short)
+    assert [citation.quote for citation in answer.citations] == [
+        "She called it sound.",
+        "China condemned the release of the water.",
+    ]
 
 
 def test_sides_share_the_length_of_an_answer():
