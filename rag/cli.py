@@ -23,6 +23,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from rag.errors import ConfigError, QuestionError, RagError
+from rag.outputs import STANDARD_OUTPUT
 
 if TYPE_CHECKING:
     from rag.answering.written import Passed
@@ -91,7 +92,7 @@ class Options:
     @property
     def file(self) -> Path | None:
         """Return the file to write to; None for standard output, which `-` names too."""
-        return None if self.output == Path("-") else self.output
+        return None if self.output == STANDARD_OUTPUT else self.output
 
     def check_output(self) -> None:
         """Refuse a file that cannot be written before the work is done.
@@ -311,7 +312,7 @@ def chat(
     from rag.chat import Conversation, Left, Talk, converse
     from rag.engine import Engine
 
-    if save == Path("-"):
+    if save == STANDARD_OUTPUT:
         raise typer.BadParameter("--save takes a file, from which it is read the next time, and not standard output")
     settings, wanted = options.settings(k=k, keep_unsupported=keep_unsupported), _filter(since, until, source, language)
     # Ctrl-C only drops a turn here, so SIGTERM must do more than that.
@@ -746,7 +747,7 @@ def _offsets(text: str | None) -> tuple[int, int] | None:
 
 def _one_on_standard_output(options: Options, files: dict[str, Path | None]) -> None:
     """Refuse two outputs on standard output, where the scores go unless `-o` names a file for them."""
-    there = [f"{flag} -" for flag, file in files.items() if file == Path("-")]
+    there = [f"{flag} -" for flag, file in files.items() if file == STANDARD_OUTPUT]
     there += ["the scores"] if options.file is None else []
     if len(there) > 1:
         hint = " (-o FILE for the scores)" if options.file is None else ""

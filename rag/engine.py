@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from rag.answering import Checker, Judge, Reading, Verdict
     from rag.answering.conversation import Turn
+    from rag.answering.quoting import Quoted, QuotingSettings
     from rag.answering.rewriting import Rewritten
     from rag.answering.sides import Side
     from rag.answering.writing import TextWriter
@@ -84,7 +85,8 @@ class Engine:
     """An open index with its models: answers one question or many, loading each part when it is first needed.
 
     With `many` it may be asked from as many threads as there are cores to use: each answers on one core, and the reader
-    is opened for speed, which takes longer.
+    is opened for speed, which takes longer. A `bold` one answers whatever its confidence, for whoever looks at that
+    afterwards; but of several parties, each of which has one of its own, it still quotes those that are sure enough.
     """
 
     def __init__(
@@ -95,8 +97,10 @@ class Engine:
         encoder: Encoder | None = None,
         reader: AnyReader | None = None,
         many: bool = False,
+        bold: bool = False,
     ) -> None:
         self.config = config
+        self._bold = bold
         self.reporting = reporting
         self._many = many and config.answerer == "quotes"  # what a model writes, it writes one by one
         self._in_turn = threading.Lock()
@@ -221,18 +225,13 @@ class Engine:
             copies = self.index.store.copies
         retrieved = time.perf_counter()
         settings = QuotingSettings(
-            min_confidence=self.config.answer.min_confidence,
+            min_confidence=0.0 if self._bold and not sides else self.config.answer.min_confidence,
             max_sentences=self.config.answer.max_sentences,
             share=self.config.answer.share,
         )
+        draft = None
         if sides:
-            from rag.answering.hearing import hear
-            from rag.answering.quoting import quote_sides
-
-            heard = hear(sides, [_readings(one) for one in each], judge=judge, rarity=self._rarity)
-            quoted = quote_sides(heard, settings=settings)
-            found = _side_by_side(each, k=self.config.retrieval.k, cited={one.passage for one in quoted.citations})
-            draft = None
+            found, quoted = self._hear(sides, each, judge=judge, settings=settings)
         else:
             verdict = judge.judge(question, _readings(found))
             quoted = quote_answer(analyse(question), verdict, settings=settings, copies=copies)
@@ -269,6 +268,18 @@ class Engine:
 
         sides = split_sides(question)
         return sides if len(sides) <= self.config.answer.max_sentences else ()
+
+    def _hear(
+        self, sides: Sequence[Side], each: Sequence[Found], *, judge: Judge, settings: QuotingSettings
+    ) -> tuple[Found, Quoted]:
+        """Return what was found for several parties as one ranking, and what each of them says."""
+        from rag.answering.hearing import hear
+        from rag.answering.quoting import quote_sides
+
+        heard = hear(sides, [_readings(one) for one in each], judge=judge, rarity=self._rarity)
+        quoted = quote_sides(heard, settings=settings)
+        cited = {citation.passage for citation in quoted.citations}
+        return _side_by_side(each, k=self.config.retrieval.k, cited=cited), quoted
 
     def _begin_nothing(self, question: str, started: float, judge: Judge) -> Begun:
         """Return the answer to a question that names nothing, and for which nothing is looked for."""

@@ -288,11 +288,9 @@ class _EngineSystem:
     def __init__(self, config: Config, *, reporting: Reporting, encoder: Encoder, reader: AnyReader | None) -> None:
         section = config.retrieval
         deep = replace(section, k=max(section.k, section.candidates))
-        bold = replace(config.answer, min_confidence=0.0)
-        self.answering = Engine(replace(config, answer=bold), reporting=reporting, encoder=encoder, reader=reader)
+        self.answering = Engine(config, reporting=reporting, encoder=encoder, reader=reader, bold=True)
         self._ranking = Engine(replace(config, retrieval=deep), reporting=reporting, encoder=encoder)
-        self._usual = Engine(config, reporting=reporting, encoder=encoder, reader=reader)
-        self._ranking.index = self._usual.index = self.answering.index
+        self._ranking.index = self.answering.index
         self.article: Callable[[str], Article] = functools.lru_cache(_REMEMBERED_ARTICLES)(
             self.answering.index.store.article
         )
@@ -306,12 +304,8 @@ class _EngineSystem:
         return self._ranking.search(question).ranking.hits
 
     def ask(self, question: str) -> Answer:
-        """Return the answer, whatever the confidence; of several parties, what is said by those that are sure enough.
-
-        Each party has a confidence of its own, so who is quoted cannot be told from the answer's.
-        """
-        answer = self.answering.ask(question).answer
-        return answer if answer.sides is None else self._usual.ask(question).answer
+        """Return the answer, whatever the confidence."""
+        return self.answering.ask(question).answer
 
 
 def score(

@@ -451,11 +451,11 @@ def build_examples(data: Path, *, recipe: Recipe) -> tuple[list[Example], list[E
     rng = random.Random(recipe.seed + 2)
     if recipe.others:
         halves[0] = rng.sample(halves[0], min(recipe.others, len(halves[0])))
-    for half, most in ((0, recipe.news_times + recipe.nonfactoid_times), (1, 1)):
-        halves[half] += draw_news(
-            times=min(most, recipe.news_times), nonfactoid_times=min(most, recipe.nonfactoid_times),
-            held_out=half == 1, rng=rng,
-        )  # fmt: skip
+    times, nonfactoid_times = recipe.news_times, recipe.nonfactoid_times
+    halves[0] += draw_news(times=times, nonfactoid_times=nonfactoid_times, held_out=False, rng=rng)
+    halves[1] += draw_news(
+        times=min(1, times), nonfactoid_times=min(1, nonfactoid_times), held_out=True, rng=rng
+    )  # fmt: skip
     return halves[0], halves[1]
 
 

@@ -29,6 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import ConfigError, ModelBroken, ModelMissing, RagError
+from rag.models.eight_bits import PASSAGES, ensure_eight_bits
+from rag.models.eight_bits import VERSION as EIGHT_BITS_VERSION
 from rag.models.encoder import ONNX_FP32, ONNX_INT8, Encoder, precision_of
 from rag.models.export import CHILD, OFFLINE, read_export
 from rag.models.runtime import usable_cores, write_atomically
@@ -40,7 +42,7 @@ TORCH_BF16: Final = "torch-bf16"
 CUDA_BF16: Final = "cuda-bf16"
 BACKENDS: Final = (ONNX_FP32, ONNX_INT8, TORCH_BF16, CUDA_BF16)
 # The least cosine to full precision of any text of the sample. Eight bits give .99 over real passages, bfloat16 .9999.
-LEAST_COSINE: Final = {ONNX_FP32: 0.999, ONNX_INT8: 0.97, TORCH_BF16: 0.998, CUDA_BF16: 0.998}
+LEAST_COSINE: Final = {ONNX_FP32: 0.999, ONNX_INT8: PASSAGES.least_cosine, TORCH_BF16: 0.998, CUDA_BF16: 0.998}
 
 # Raised whenever a change of the measurement gives other figures.
 VERSION: Final = 1
@@ -162,11 +164,8 @@ def encoder_by(encoder: Encoder, backend: str, *, notify: Callable[[str], None] 
     if backend == ONNX_FP32:
         return encoder
     if backend == ONNX_INT8:
-        from rag.models.eight_bits import PASSAGES, ensure_eight_bits
-        from rag.models.eight_bits import VERSION as EIGHT_BITS_VERSION
-
         made = ensure_eight_bits(encoder.exported, notify=notify)
-        if not made.cosine >= PASSAGES.least_cosine:
+        if not made.worth_using:
             raise ModelBroken(
                 f"in eight bits {encoder.name} gives other vectors: cosine {made.cosine:.3f}",
                 hint="encode in full precision: --set encoder.backend=onnx-fp32",
