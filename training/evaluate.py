@@ -203,14 +203,23 @@ def fit_combination(scores: DevScores) -> Combination:
         ]
     )
     odds = plain.apply(scores.features[written])
-    truth = scores.answerable[written] == 1
-    worth = np.where(truth, np.nan_to_num(scores.overlaps[written]), 0.0) / max(1, truth.sum())
-    refused = np.where(truth, 0.0, 1.0) / max(1, (~truth).sum())
+    overlaps = np.nan_to_num(scores.overlaps[written])
+    threshold = best_threshold(odds, scores.answerable[written] == 1, overlaps)
+    return Combination(weights=plain.weights, bias=plain.bias, threshold=threshold)
+
+
+def best_threshold(odds: Doubles, answerable: NDArray[np.bool_], f1: Doubles) -> float:
+    """Return the odds above which answering is worth most, the answerable and the others weighing alike.
+
+    All inputs: (n,). An answered question is worth its F1, a question without an answer 1 if it is declined.
+    """
+    worth = np.where(answerable, f1, 0.0) / max(1, answerable.sum())
+    refused = np.where(answerable, 0.0, 1.0) / max(1, (~answerable).sum())
     order = np.argsort(-odds)
     gains = np.concatenate(([0.0], np.cumsum(worth[order] - refused[order])))
     best = int(np.argmax(gains))
     edges = np.concatenate(([odds.max() + 1], odds[order], [odds.min() - 1]))
-    return Combination(weights=plain.weights, bias=plain.bias, threshold=float((edges[best] + edges[best + 1]) / 2))
+    return float((edges[best] + edges[best + 1]) / 2)
 
 
 def read_combination(path: Path) -> Combination:
@@ -284,6 +293,32 @@ def evaluate_squad(
     paragraphs, questions = read_squad(path)
     if limit:
         questions = random.Random(13).sample(questions, limit)
+    answers = answer_questions(
+        scorer, tokenizer=tokenizer, paragraphs=paragraphs, questions=questions, combination=combination, header=header
+    )
+    scores = combination.apply(list_features([answer.reading for answer in answers]))
+    return measure_answers(paragraphs, questions, answers, scores=scores, threshold=combination.threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The best window of a question's paragraph as it was read, and the slice of the paragraph that its span is."""
+
+    reading: Reading
+    start: int
+    end: int
+
+
+def answer_questions(
+    scorer: Scorer,
+    *,
+    tokenizer: Tokenizer,
+    paragraphs: Sequence[SourcePassage],
+    questions: Sequence[Question],
+    combination: Combination,
+    header: bool = False,
+) -> list[Answer]:
+    """Return an answer for each question, from the window of its paragraph that scores best."""
     pairs: list[Pair] = []
     owners: list[tuple[int, int]] = []
     for i, question in enumerate(questions):
@@ -299,8 +334,20 @@ def evaluate_squad(
         if i not in best or odds[j] > odds[best[i]]:
             best[i] = j
     chosen = [best[i] for i in range(len(questions))]
-    scores = odds[chosen]
-    predicted = [pairs[j].passage[readings[j].start : readings[j].end] for j in chosen]
+    return [Answer(readings[j], readings[j].start + owners[j][1], readings[j].end + owners[j][1]) for j in chosen]
+
+
+def measure_answers(
+    paragraphs: Sequence[SourcePassage],
+    questions: Sequence[Question],
+    answers: Sequence[Answer],
+    *,
+    scores: Doubles,
+    threshold: float,
+) -> dict[str, object]:
+    """Return F1, EM and AUROC of answers, given unless their score, (n,), is at most the threshold."""
+    texts = [paragraphs[question.paragraph].text for question in questions]
+    predicted = [text[answer.start : answer.end] for text, answer in zip(texts, answers, strict=True)]
     truth = np.array([bool(question.answers) for question in questions])
     f1 = np.array(
         [compute_f1(text, answers=question.answers) for text, question in zip(predicted, questions, strict=True)]
@@ -308,21 +355,18 @@ def evaluate_squad(
     exact = np.array(
         [compute_exact(text, answers=question.answers) for text, question in zip(predicted, questions, strict=True)]
     )
-    kept = scores > combination.threshold
+    kept = scores > threshold
     overall_f1 = np.where(kept, np.where(truth, f1, 0.0), np.where(truth, 0.0, 1.0))
     overall_exact = np.where(kept, np.where(truth, exact, 0.0), np.where(truth, 0.0, 1.0))
     order = np.argsort(-scores)
     worth = np.where(truth, f1, -1.0)[order]
     ceiling = (float(np.max(np.concatenate(([0.0], np.cumsum(worth))))) + float((~truth).sum())) / len(truth)
     sentence_right = []
-    for j, question in zip(chosen, questions, strict=True):
+    for text, question, answer in zip(texts, questions, answers, strict=True):
         if question.answers:
-            text = paragraphs[question.paragraph].text
-            found = readings[j].start + owners[j][1]
-            sentences = split_sentences(text)
-            own = next((k for k, (start, end) in enumerate(sentences) if start <= found < end), -1)
-            sentence_right.append(any(sentences[own][0] <= start < sentences[own][1] for start in question.starts))
-    raw = np.array([readings[j].answerable for j in chosen])
+            low, high = sentence_around(text, answer.start)
+            sentence_right.append(any(low <= start < high for start in question.starts))
+    raw = np.array([answer.reading.answerable for answer in answers])
     return {
         "overall_f1": bootstrap_mean(overall_f1),
         "overall_exact": bootstrap_mean(overall_exact),
@@ -336,6 +380,18 @@ def evaluate_squad(
         "declined_answerable": bootstrap_mean((~kept[truth]).astype(float)),
         "calibration_error": compute_calibration_error(1 / (1 + np.exp(-scores)), truth),
     }
+
+
+def sentence_around(text: str, place: int) -> tuple[int, int]:
+    """Return (start, end) of the sentence that holds a place; of an empty slice there if none does."""
+    around = (span for span in split_sentences(text) if span[0] <= place < span[1])
+    return next(around, (place, place))
+
+
+def sentence_before(text: str, place: int) -> int:
+    """Return where the sentence before the one at a place begins, or the place itself if it is the first."""
+    starts = [start for start, _ in split_sentences(text) if start < place]
+    return starts[-1] if starts else place
 
 
 def evaluate_clapnq(
