@@ -9,9 +9,10 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +38,18 @@ WINDOW_TEXTS: Final = 1024
 ONNX_FP32: Final = "onnx-fp32"
 ONNX_INT8: Final = "onnx-int8"
 _UNIT_TOLERANCE: Final = 1e-3
-# What is added to a fingerprint where passages are not in full precision, by the name of what they are in.
-_PRECISIONS: Final = {"int8": "eight_bits", "bf16": "bfloat16"}
 _SPARED_PADDING: Final = 8  # tokens: so little padding is never worth a batch of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """What passages are encoded in where that is not full precision, in a version: `key` marks it in a fingerprint."""
+
+    key: Literal["eight_bits", "bfloat16"]
+    version: int
+
+
+_SHORT_NAMES: Final = {"eight_bits": "int8", "bfloat16": "bf16"}
 
 
 class Encoder:
@@ -47,7 +57,7 @@ class Encoder:
 
     `revision` is the hash of the model's weights. `max_tokens` counts the prompt and the special tokens; what is longer
     loses its end. `questions` is the export with another graph for them, `source` the folder of the model itself.
-    `backend` names what encodes passages; `eight_bits` and `bfloat16` are the version of what is not in full precision.
+    `backend` names what encodes passages, `precision` what they are in if not in full precision.
     An encoder may be used from several threads.
     """
 
@@ -62,8 +72,7 @@ class Encoder:
         max_tokens: int | None = None,
         threads: int = 0,
         session: Session | None = None,
-        eight_bits: int | None = None,
-        bfloat16: int | None = None,
+        precision: Precision | None = None,
         questions: ExportedEncoder | None = None,
         source: Path | None = None,
         backend: str = ONNX_FP32,
@@ -80,8 +89,7 @@ class Encoder:
         self.source = source
         self.backend = backend
         self._given_session = session
-        self._eight_bits = eight_bits
-        self._bfloat16 = bfloat16
+        self._precision = precision
         self._batch_tokens = batch_tokens
         self._questions = questions
         if self.max_tokens > exported.max_tokens:
@@ -119,9 +127,8 @@ class Encoder:
             "passage_prompt": self.passage_prompt,
             "max_tokens": self.max_tokens,
         }
-        for precision, version in (("int8", self._eight_bits), ("bf16", self._bfloat16)):
-            if version is not None:
-                facts[_PRECISIONS[precision]] = version
+        if self._precision:
+            facts[self._precision.key] = self._precision.version
         return json.dumps(facts, ensure_ascii=False)
 
     def for_index(
@@ -146,7 +153,7 @@ class Encoder:
 
     def in_eight_bits(self, exported: ExportedEncoder, *, version: int) -> Encoder:
         """Return an encoder of passages with a graph in eight bits; it takes them one by one."""
-        return self._other(exported, backend=ONNX_INT8, eight_bits=version)
+        return self._other(exported, backend=ONNX_INT8, precision=Precision("eight_bits", version))
 
     def in_bfloat16(
         self,
@@ -162,7 +169,7 @@ class Encoder:
             self.exported,
             backend=backend,
             session=session,
-            bfloat16=version,
+            precision=Precision("bfloat16", version),
             threads=threads,
             batch_tokens=batch_tokens,
         )
@@ -174,8 +181,7 @@ class Encoder:
         backend: str,
         threads: int | None = None,
         session: Session | None = None,
-        eight_bits: int | None = None,
-        bfloat16: int | None = None,
+        precision: Precision | None = None,
         batch_tokens: int = DEFAULT_BATCH_TOKENS,
     ) -> Encoder:
         return Encoder(
@@ -187,8 +193,7 @@ class Encoder:
             max_tokens=self.max_tokens,
             threads=self.threads if threads is None else threads,
             session=session,
-            eight_bits=eight_bits,
-            bfloat16=bfloat16,
+            precision=precision,
             source=self.source,
             backend=backend,
             batch_tokens=batch_tokens,
@@ -312,7 +317,7 @@ class Encoder:
         """Return vectors and the places of their texts; errors count a text from those `before` on."""
         # In eight bits, what shares a batch would change a vector by more than rounding, so each text is by itself; the
         # graph for questions knows no padding.
-        alone = self._eight_bits is not None or (asked and self._questions is not None)
+        alone = self.backend == ONNX_INT8 or (asked and self._questions is not None)
         batches = list(batches_by_length([len(ids) for ids, _ in tokens], batch_tokens=1 if alone else batch_tokens))
         return zip(batches, self._run_all(tokens, batches, before, asked=asked), strict=True)
 
@@ -410,7 +415,7 @@ def same_questions(one: str, other: str) -> bool:
     if one == other:
         return True
     try:
-        whole = dict.fromkeys(_PRECISIONS.values())
+        whole = dict.fromkeys(_SHORT_NAMES)
         facts = [{**json.loads(fingerprint), **whole} for fingerprint in (one, other)]
     except (ValueError, TypeError):  # another encoder's, which may be any text
         return False
@@ -424,7 +429,7 @@ def precision_of(fingerprint: str) -> str:
     except ValueError:  # another encoder's, which may be any text
         return "fp32"
     known = facts if isinstance(facts, dict) else {}
-    return next((precision for precision, key in _PRECISIONS.items() if key in known), "fp32")
+    return next((short for key, short in _SHORT_NAMES.items() if key in known), "fp32")
 
 
 def load_encoder(
