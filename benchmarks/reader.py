@@ -23,6 +23,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from tokenizers import Tokenizer
+
 from benchmarks import cold, quality, rerank
 from rag.config import Config, load_config
 from rag.errors import ModelMissing, RagError
@@ -36,8 +38,10 @@ from rag.models.sources import find_model
 from rag.progress import Reporting, StageProgress
 from rag.scoring import Selection, score, with_settings
 from training import evaluate, twins
+from training.answerability import Combination, read_combination
 from training.measures import Figure, bootstrap_auroc
 from training.reference import OnnxScorer
+from training.squad import evaluate_squad, read_squad
 from training.tokens import load_tokenizer
 from training.twice import evaluate_squad_twice
 
@@ -119,7 +123,7 @@ def squad(bench: Bench) -> Iterator[Line]:
     """Yield reading and answerability on SQuAD 2.0's half."""
     scorer, tokenizer, combination = _opened(bench)
     path = bench.data / "reading" / "squad2_dev_half.json"
-    found = evaluate.evaluate_squad(scorer, tokenizer=tokenizer, path=path, combination=combination, limit=bench.sample)
+    found = evaluate_squad(scorer, tokenizer=tokenizer, path=path, combination=combination, limit=bench.sample)
     yield line("squad", "F1 over all", figure(found, "overall_f1"), least=0.72)
     yield line("squad", "F1 of the answerable", figure(found, "answerable_f1"), least=0.82)
     yield line("squad", "answerability, AUROC", figure(found, "auroc"), least=0.86)
@@ -211,7 +215,7 @@ def wice(bench: Bench) -> Iterator[Line]:
 def altered(bench: Bench) -> Iterator[Line]:
     """Yield how well true sentences are told from altered ones."""
     scorer, tokenizer, _ = _opened(bench)
-    paragraphs, _ = evaluate.read_squad(bench.data / "reading" / "squad2_dev_half.json")
+    paragraphs, _ = read_squad(bench.data / "reading" / "squad2_dev_half.json")
     found = evaluate.evaluate_altered(
         scorer, tokenizer=tokenizer, paragraphs=paragraphs, embed=None, wanted=bench.sample * 4 or 1200
     )
@@ -257,9 +261,9 @@ PARTS: dict[str, Callable[[Bench], Iterator[Line]]] = {
 }
 
 
-def _opened(bench: Bench) -> tuple[OnnxScorer, evaluate.Tokenizer, evaluate.Combination]:
+def _opened(bench: Bench) -> tuple[OnnxScorer, Tokenizer, Combination]:
     folder = bench.folder
-    combination = evaluate.read_combination(folder / "config.json")
+    combination = read_combination(folder / "config.json")
     return OnnxScorer(folder / "model.onnx"), load_tokenizer(folder), combination
 
 

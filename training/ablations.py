@@ -21,9 +21,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from training.answerability import DevScores, score_dev
 from training.average import average_weights
 from training.compare import TorchScorer
-from training.evaluate import DevScores, score_dev
 from training.measures import Doubles, Figure, bootstrap, compute_auroc
 from training.tokens import TokenisedExamples
 from training.train import UNTRAINED, Settings, select_examples, train

@@ -102,6 +102,8 @@ ROWS = (
     ("squad", "declined_unanswerable", "unanswerable declined", True),
     ("squad", "declined_answerable", "answerable declined", True),
     ("squad", "calibration_error", "expected calibration error there", False),
+    ("squad_twice", "overall_f1", "each question read twice: F1 over all", True),
+    ("squad_twice", "auroc", "each question read twice: answerability AUROC", False),
     ("clapnq", "auroc", "CLAPNQ dev: answerable against unanswerable, AUROC", False),
     ("wice", "auroc", "WiCE dev claims: supported against the rest, AUROC", False),
     ("wice", "cosine_auroc", "the same by cosine of all-MiniLM-L6-v2", False),

@@ -20,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from training.answerability import DevScores, score_dev
 from training.average import average_runs, parse_member
-from training.evaluate import DevScores, score_dev
 from training.measures import compute_auroc
 from training.reference import Logits
 from training.tokens import TokenisedExamples

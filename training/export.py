@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from training.answerability import evaluate_dev, fit_combination, score_dev
 from training.average import AVERAGED
-from training.evaluate import evaluate_dev, fit_combination, score_dev
 from training.measures import Figure
 from training.model import SUPPORT_NAMES, ReaderModel, load_body
 from training.reference import OnnxScorer

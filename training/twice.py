@@ -16,23 +16,21 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from training.evaluate import (
-    Answer,
-    Combination,
-    Question,
-    answer_questions,
-    best_threshold,
-    list_features,
-    measure_answers,
-    read_squad,
-    sentence_around,
-    sentence_before,
-)
+from training.answerability import Combination, best_threshold, list_features
 from training.examples import pick_share
 from training.measures import Doubles, compute_f1, fit_logistic
 from training.prepare import Recipe, split_key
 from training.reference import Pair, Scorer, read_pairs
 from training.sources import SourcePassage, read_passages, read_spans
+from training.squad import (
+    Answer,
+    Question,
+    answer_questions,
+    measure_answers,
+    read_squad,
+    sentence_around,
+    sentence_before,
+)
 
 SOURCE = "squad2_train_rebuilt"
 

@@ -5,7 +5,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from training.ablations import BASE, compare_with, list_ablations, load_scores, save_scores, write_table  # noqa: E402
-from training.evaluate import DevScores, score_dev  # noqa: E402  # after the skip: they import torch
+from training.answerability import DevScores, score_dev  # noqa: E402  # after the skip: they import torch
 from training.reference import Logits  # noqa: E402
 from training.tokens import TokenisedExamples  # noqa: E402
 from training.train import select_examples  # noqa: E402

@@ -9,9 +9,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from training.answerability import DevScores  # noqa: E402
 from training.average import average_weights, write_average  # noqa: E402  # after the skip: it imports torch
 from training.compare import summarise  # noqa: E402
-from training.evaluate import DevScores  # noqa: E402
 from training.export import list_stages, quantise_rows  # noqa: E402  # after the skip: it imports torch
 from training.model import ReaderModel, ReaderOutput, make_empty_body, split_losses  # noqa: E402
 from training.prepare import Recipe, make_altered_claims, make_span_examples  # noqa: E402

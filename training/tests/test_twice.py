@@ -6,17 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rag
-from training.evaluate import (
-    Answer,
-    Combination,
-    Question,
-    best_threshold,
-    measure_answers,
-    sentence_around,
-    sentence_before,
-)
+from training.answerability import Combination, best_threshold
 from training.reference import Logits, Reading
 from training.sources import SourcePassage
+from training.squad import Answer, Question, measure_answers, sentence_around, sentence_before
 from training.tokens import load_tokenizer
 from training.twice import in_context, read_twice
 
