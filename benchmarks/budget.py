@@ -40,7 +40,7 @@ from rag.models.speed import Speed, reading_speed
 from rag.sweeping import RememberingReader
 from training.answerer import Asked, configured, held_out_news, is_right, seed_questions
 from training.measures import Figure, bootstrap_auroc
-from training.news import FOLDER as NEWS
+from training.news import list_reports
 
 REPORT, KEPT = ROOT / "benchmarks" / "BUDGET.md", ROOT / "benchmarks" / "budget.json"
 MILLISECONDS = (10, 20, 40, 80, 160)
@@ -311,7 +311,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         (work / "news").mkdir()
-        for path in NEWS.glob("*.md"):
+        for path in list_reports():
             shutil.copy(path, work / "news")
         for name, folder, questions in (
             ("seeds, dev half", ROOT / "seeds", seed_questions(ROOT / "seeds" / "questions.jsonl", split="dev")),

@@ -30,7 +30,7 @@ from rag.engine import Engine
 from rag.evaluation.statistics import estimate_mean, paired_difference
 from rag.models.runtime import write_atomically
 from rag.records import Answer, Citation
-from training.news import is_held_out
+from training.news import is_held_out, list_reports
 
 ROOT = Path(__file__).parents[1]
 QUESTIONS = ROOT / "benchmarks" / "sides"
@@ -200,7 +200,7 @@ def _line(case: Case, answer: Answer, told: Told) -> Iterator[str]:
 def _held_out(folder: Path) -> Path:
     """Return a folder with the reports that the reader was not trained on."""
     folder.mkdir()
-    for file in sorted((ROOT / "training" / "news").glob("*.md")):
+    for file in list_reports():
         if is_held_out(file.name):
             shutil.copy(file, folder / file.name)
     return folder

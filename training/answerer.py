@@ -40,8 +40,7 @@ from rag.sweeping import RememberingReader
 from training import reliability
 from training.examples import pick_share
 from training.measures import bootstrap_mean
-from training.news import FOLDER as NEWS
-from training.news import NewsQuestion, is_held_out, read_news
+from training.news import NewsQuestion, is_held_out, list_reports, read_news, stands_alone
 from training.nonfactoid import read_nonfactoid
 from training.prepare import Recipe, split_key
 from training.sources import SourcePassage, SpanRow, read_passages, read_spans
@@ -185,7 +184,7 @@ def _held_out(questions: Sequence[NewsQuestion]) -> list[Asked]:
             tuple((name, quote, quote) for name, quote in question.quotes) if question.answerable else (),
         )
         for question in questions
-        if is_held_out(question.article)
+        if is_held_out(question.article) and not stands_alone(question.article)
     ]
 
 
@@ -558,7 +557,7 @@ def prepare_sets(work: Path, options: argparse.Namespace) -> dict[str, tuple[Con
     (work / "news").mkdir()
     articles = held_out_articles(spans, passages=passages)
     owners = write_articles(work / "held-out", articles=articles, passages=passages)
-    for path in NEWS.glob("*.md"):
+    for path in list_reports():
         shutil.copy(path, work / "news")
     folders = {"held_out": work / "held-out", "news": work / "news", "seeds_dev": options.seeds.absolute()}
     questions = {

@@ -28,6 +28,7 @@ from training.examples import (
 
 FOLDER = Path(__file__).with_name("news")
 HELD_OUT_SHARE = 0.2
+ALONE = frozenset("xyz")
 NEGATIVES = 2
 ALIKE = 5
 Slice = tuple[int, int]
@@ -106,6 +107,20 @@ def is_held_out(name: str) -> bool:
     """Tell whether an article is kept apart; the three of a batch, about related matters, go the same way."""
     prefix, number = _batch(name)
     return pick_share(f"news batch {prefix} {number}") < HELD_OUT_SHARE
+
+
+def stands_alone(name: str) -> bool:
+    """Tell whether what an article says holds within its batch alone.
+
+    Many batches are about the same countries, and each invents the years to come anew: what one does not say, another
+    may, so they are not to be asked all at once.
+    """
+    return name[0] in ALONE
+
+
+def list_reports(folder: Path = FOLDER) -> list[Path]:
+    """Return the reports that can be asked all at once, as no two of them contradict each other."""
+    return [path for path in sorted(folder.glob("*.md")) if not stands_alone(path.name)]
 
 
 def make_news_examples(

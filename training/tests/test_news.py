@@ -3,7 +3,15 @@ from collections import Counter
 
 import pytest
 
-from training.news import NewsArticle, NewsQuestion, is_held_out, make_news_examples, read_news
+from training.news import (
+    NewsArticle,
+    NewsQuestion,
+    is_held_out,
+    list_reports,
+    make_news_examples,
+    read_news,
+    stands_alone,
+)
 
 TEXT = "The port grew in 2023. It handled 4.2 million boxes, more than ever. Nobody said why. A new pier opens in May."
 ARTICLE = NewsArticle("n01.md", "The port", "Gazette", "2024-01-02", TEXT)
@@ -97,3 +105,12 @@ def test_twins_stand_in_their_articles_and_are_no_gold():
         for name, quote in question.twins:
             assert quote in articles[name].text
             assert (name, quote) not in question.quotes
+
+
+def test_batches_that_contradict_others_are_not_asked_with_them():
+    articles, _ = read_news()
+    asked = {path.name for path in list_reports()}
+    assert asked == {name for name in articles if not stands_alone(name)}
+    assert 0 < len(asked) < len(articles)
+    batches = {name[0] for name in asked}
+    assert not any(stands_alone(f"{prefix}01.md") for prefix in batches)
