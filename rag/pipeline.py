@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rag.engine import Asked, Engine, Found, Tell
 from rag.errors import ArticleMissing
@@ -89,20 +90,21 @@ def search(
 
 @with_mending
 def show(config: Config, target: str, *, at: tuple[int, int] | None = None) -> Slice:
-    """Return an article, a passage (`ARTICLE#PASSAGE`), or the slice of an article that a citation names.
+    """Return an article, a passage (`ARTICLE#PASSAGE`), what begins on a line (`PATH:LINE`), or a citation's slice.
 
     Raises:
-        ArticleMissing: the index holds no such article, passage or slice.
+        ArticleMissing: the index holds no such article, passage, line or slice.
     """
     from rag.index.generations import open_store
 
     _, store = open_store(config.index_folder())
     with closing(store):
-        article_id, ordinal = _split_target(target, store)
+        named = _split_target(target, store)
+        article_id = named.article
         article = store.article(article_id)
-        start, end = 0, len(article.text)
-        if ordinal is not None:
-            passage = store.passage(article_id, ordinal)
+        start, end = 0 if named.line is None else _start_of(article, named.line), len(article.text)
+        if named.passage is not None:
+            passage = store.passage(article_id, named.passage)
             start, end = passage.start, passage.end
     if at is not None:
         start, end = at
@@ -211,25 +213,49 @@ def _has_changed(file: StoredFile) -> bool:
         return False
 
 
-def _split_target(target: str, store: Store) -> tuple[str, int | None]:
-    """Return the article id and the passage's ordinal; an id may itself hold a `#`.
+def _start_of(article: Article, line: int) -> int:
+    """Return where a line of the file begins in an article's text; its own beginning for what lies before it."""
+    starts = [0, *(found.end() for found in re.finditer("\n", article.text))]
+    if line > article.first_line + len(starts) - 1:
+        raise ArticleMissing(
+            f"{article.path} ends on line {article.first_line + len(starts) - 1}, before line {line}",
+            hint=f"see the whole of it with: rag show {article.id}",
+        )
+    return starts[max(0, line - article.first_line)]
+
+
+class _Target(NamedTuple):
+    """What a command line names: an article and, if it says so, a passage of it or the line to begin on."""
+
+    article: str
+    passage: int | None = None
+    line: int | None = None
+
+
+def _split_target(target: str, store: Store) -> _Target:
+    """Return what a target names; an id may itself hold a `#`.
 
     An article may also be named as citations do: by its path, with or without a line.
     """
     known = store.article_ids()
     if target in known:
-        return target, None
+        return _Target(target)
     article_id, mark, ordinal = target.rpartition("#")
     if mark and article_id in known and ordinal.isdecimal():
-        return article_id, int(ordinal)
-    path, colon, line = os.path.normpath(target).rpartition(":")
-    places = {os.path.normpath(target), *([path] if colon and line.isdecimal() else [])}
-    at_path = [str(row["id"]) for row in store.outline() if row["path"] in places]
+        return _Target(article_id, passage=int(ordinal))
+    whole = os.path.normpath(target)
+    path, colon, line = whole.rpartition(":")
+    from_line = int(line) if colon and line.isdecimal() else None
+    if from_line is not None and path in known:
+        return _Target(path, line=from_line)
+    places = {whole, *([] if from_line is None else [path])}
+    at_path = [(str(row["id"]), row["path"] == whole) for row in store.outline() if row["path"] in places]
     if len(at_path) == 1:
-        return at_path[0], None
+        (article_id, by_path) = at_path[0]
+        return _Target(article_id, line=None if by_path else from_line)
     if at_path:
         raise ArticleMissing(
-            f"{target} holds {len(at_path)} articles", hint=f"name one by its id: rag show {at_path[0]}"
+            f"{target} holds {len(at_path)} articles", hint=f"name one by its id: rag show {at_path[0][0]}"
         )
     import difflib
 

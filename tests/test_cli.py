@@ -434,11 +434,23 @@ def test_files_in_formats_that_are_not_read_are_told(place, rag):
 
 
 @pytest.mark.usefixtures("built")
-@pytest.mark.parametrize("target", ["articles/ban.md", "./articles/ban.md", "articles/ban.md:3", "ban.md"])
+@pytest.mark.parametrize("target", ["articles/ban.md", "./articles/ban.md", "articles/ban.md:1", "ban.md"])
 def test_an_article_is_shown_by_the_path_that_a_citation_names(rag, target):
     code, out, _ = rag("show", target)
     assert (code, out) == (0, rag("show", "ban.md")[1])
     assert "China banned seafood" in out
+
+
+@pytest.mark.usefixtures("built")
+@pytest.mark.parametrize("named", ["articles/{}", "./articles/{}", "{}"])
+def test_what_a_citation_names_by_its_line_is_shown_from_there(place, rag, named):
+    (place / "articles" / "lines.md").write_text("---\ntitle: Lines\n---\n\nOne came.\n\nTwo went.\n\nThree stayed.\n")
+    rag("index", "-q")
+    target = named.format("lines.md")
+    assert rag("show", f"{target}:7")[1].strip() == "Two went.\n\nThree stayed."
+    assert json.loads(rag("show", f"{target}:7", "--json")[1])["text"].startswith("Two went.")
+    code, _, err = rag("show", f"{target}:70")
+    assert (code, "before line 70" in err, "rag show lines.md" in err) == (1, True, True)
 
 
 def test_a_path_with_many_articles_is_told_with_one_of_their_ids(place, rag):
