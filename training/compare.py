@@ -5,7 +5,8 @@
 
 Each argument is a run, or several with their shares as `training.average` takes them. Printed is a row of a Markdown
 table for each, over `--pairs` of the dev split drawn once for all: answerability AUROC over all of them, on SQuAD, on
-our own news and on edited directions, and the share of exact spans on SQuAD and on the news.
+its questions that people wrote, on our own news and its non-factoid questions, and on edited directions; and the share
+of exact spans on SQuAD and on the news.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ from training.reference import Logits
 from training.tokens import TokenisedExamples
 from training.train import Settings, make_model
 
-COLUMNS = ("weights", "pairs", "all", "SQuAD", "news", "edited direction", "span, SQuAD", "span, news")
+COLUMNS = (
+    "weights", "pairs", "all", "SQuAD", "SQuAD, written", "news", "non-factoid", "edited direction", "span, SQuAD",
+    "span, news",
+)  # fmt: skip
 SEED = 5
 
 
@@ -54,6 +58,7 @@ def summarise(scores: DevScores) -> list[float]:
     sources, kinds = np.array([name.split(" · ") for name in scores.names]).T
     asked, answered = scores.answerable >= 0, scores.answerable == 1
     squad, news = sources == "squad2_train_rebuilt", sources == "news"
+    written = squad & np.isin(kinds, ("answerable", "written"))
     direction = (kinds == "edited_direction") | (answered & ~news)
 
     def auroc(chosen: NDArray[np.bool_]) -> float:
@@ -64,7 +69,8 @@ def summarise(scores: DevScores) -> list[float]:
         known = scores.spans_right[chosen & ~np.isnan(scores.spans_right)]
         return float(known.mean()) if len(known) else np.nan
 
-    return [*(auroc(chosen) for chosen in (asked, squad, news, direction)), exact(squad), exact(news)]
+    judged = (asked, squad, written, news, sources == "nonfactoid", direction)
+    return [*(auroc(chosen) for chosen in judged), exact(squad), exact(news)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -221,14 +221,17 @@ def test_weights_that_do_not_match_are_not_averaged(names, shares):
 def test_a_row_of_the_comparison_takes_its_pairs_by_source_and_kind():
     names = (
         "squad2_train_rebuilt · answerable", "squad2_train_rebuilt · written", "news · answerable", "news · written",
-        "squad_nqg_sentence · edited_direction", "altered · true",
+        "squad_nqg_sentence · edited_direction", "altered · true", "nonfactoid · answerable", "nonfactoid · written",
+        "squad2_train_rebuilt · same_article",
     )  # fmt: skip
-    features = np.array([[0.9, 0, 0], [0.1, 0, 0], [0.2, 0, 0], [0.3, 0, 0], [0.95, 0, 0], [0, 0, 0]])
-    spans = np.array([1.0, np.nan, 0.0, np.nan, np.nan, np.nan])
+    logits = [0.9, 0.1, 0.2, 0.3, 0.95, 0, 0.7, 0.5, 0.99]
+    features = np.array([[logit, 0, 0] for logit in logits])
+    spans = np.array([1.0, np.nan, 0.0, *[np.nan] * 6])
     scores = DevScores(
-        features=features, answerable=np.array([1, 0, 1, 0, 0, -1]), spans_right=spans, overlaps=spans,
-        support=np.zeros((6, 3)), bits=np.zeros(6, dtype=np.int64), names=names,
+        features=features, answerable=np.array([1, 0, 1, 0, 0, -1, 1, 0, 0]), spans_right=spans, overlaps=spans,
+        support=np.zeros((9, 3)), bits=np.zeros(9, dtype=np.int64), names=names,
     )  # fmt: skip
-    everything, squad, news, direction, span_squad, span_news = summarise(scores)
-    assert everything == pytest.approx(3 / 6)
-    assert (squad, news, direction, span_squad, span_news) == (1.0, 0.0, 0.0, 1.0, 0.0)
+    everything, squad, written, news, nonfactoid, direction, span_squad, span_news = summarise(scores)
+    assert everything == pytest.approx((3 + 1 + 3) / (3 * 5))
+    assert (squad, written, news, nonfactoid) == (0.5, 1.0, 0.0, 1.0)
+    assert (direction, span_squad, span_news) == (0.0, 1.0, 0.0)
