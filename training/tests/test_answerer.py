@@ -5,6 +5,8 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rag.answering import ReaderJudge, Reading
 from rag.answering.reading import DecisionFeatures
@@ -158,8 +160,28 @@ def test_every_feature_of_the_decision_has_a_sign():
 def test_the_bar_declines_at_most_the_share_that_is_given(most, declined):
     asked = [Asked("q", answerable, ()) for answerable in (True, True, True, True, False)]
     outcomes = [Outcome(one, c, right=True) for one, c in zip(asked, (0.2, 0.4, 0.6, 0.8, 0.1), strict=True)]
-    bar = choose_threshold(outcomes, most_declined=most)
+    bar = choose_threshold([outcomes], most_declined=most)
     assert sum(one.confidence < bar for one in outcomes if one.asked.answerable) == declined
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 999), min_size=1, max_size=30, unique=True), min_size=1, max_size=3),
+    st.floats(0.0, 0.9),
+)
+def test_a_large_set_has_no_more_say_in_the_bar_than_a_small_one(sets, most):
+    # No confidence twice: those that are alike are declined together, which moves a share by more than one question.
+    parted = [[c / 1000 + number / 10000 for c in ones] for number, ones in enumerate(sets)]
+    bar = choose_threshold(
+        [[Outcome(Asked("q", answerable=True, gold=()), c, right=True) for c in ones] for ones in parted],
+        most_declined=most,
+    )
+
+    def share(below):
+        return np.mean([np.mean([c < below for c in ones]) for ones in parted])
+
+    assert share(bar) <= most + 1e-6
+    higher = [c for ones in parted for c in ones if c >= bar]
+    assert not higher or share(min(higher) + 1e-9) > most - 1e-6
 
 
 def test_the_report_counts_what_lies_below_the_bar():
