@@ -352,7 +352,12 @@ def search(
 @verb(example="rag show hong-kong-japan-trade.md --at 120:240")
 def show(
     options: Options,
-    target: Annotated[str, typer.Argument(metavar="ARTICLE[#PASSAGE]", help="An article or passage by its id, or FILE:LINE as an answer names it.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="ARTICLE[#PASSAGE]", help="An article or passage by its id, or FILE:LINE as an answer names it."
+        ),
+    ],
     at: Annotated[
         str | None, typer.Option("--at", metavar="START:END", help="The slice that a citation names.")
     ] = None,
