@@ -11,6 +11,7 @@ pytest.importorskip("transformers")
 
 from training.answerability import DevScores  # noqa: E402
 from training.average import average_weights, write_average  # noqa: E402  # after the skip: it imports torch
+from training.card import LICENCES  # noqa: E402
 from training.compare import summarise  # noqa: E402
 from training.export import list_stages, quantise_rows  # noqa: E402  # after the skip: it imports torch
 from training.model import ReaderModel, ReaderOutput, make_empty_body, split_losses  # noqa: E402
@@ -235,3 +236,9 @@ def test_a_row_of_the_comparison_takes_its_pairs_by_source_and_kind():
     assert everything == pytest.approx((3 + 1 + 3) / (3 * 5))
     assert (squad, written, news, nonfactoid) == (0.5, 1.0, 0.0, 1.0)
     assert (direction, span_squad, span_news) == (0.0, 1.0, 0.0)
+
+
+def test_the_card_names_a_licence_for_every_source():
+    ours = {"news", "nonfactoid", "altered"}
+    drawn = {source for source, _ in Recipe().span_shares} | set(Recipe().claim_shares) | ours
+    assert drawn <= set(LICENCES)
