@@ -80,10 +80,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The findings, best first, and the calibrated probability that the first of them answers the question."""
+    """The findings, best first, and the calibrated probability that the first of them answers the question.
+
+    `leading` of them score so alike that the first is hardly to be preferred: 1 where it is.
+    """
 
     findings: tuple[Finding, ...]
     confidence: float
+    leading: int = 1
 
 
 class Judge(Protocol):
