@@ -59,7 +59,8 @@ def summarise(scores: DevScores) -> list[float]:
     asked, answered = scores.answerable >= 0, scores.answerable == 1
     squad, news = sources == "squad2_train_rebuilt", sources == "news"
     written = squad & np.isin(kinds, ("answerable", "written"))
-    direction = (kinds == "edited_direction") | (answered & ~news)
+    nonfactoid = sources == "nonfactoid"
+    direction = (kinds == "edited_direction") | (answered & ~news & ~nonfactoid)
 
     def auroc(chosen: NDArray[np.bool_]) -> float:
         labels = answered[chosen & asked]
@@ -69,7 +70,7 @@ def summarise(scores: DevScores) -> list[float]:
         known = scores.spans_right[chosen & ~np.isnan(scores.spans_right)]
         return float(known.mean()) if len(known) else np.nan
 
-    judged = (asked, squad, written, news, sources == "nonfactoid", direction)
+    judged = (asked, squad, written, news, nonfactoid, direction)
     return [*(auroc(chosen) for chosen in judged), exact(squad), exact(news)]
 
 
