@@ -41,7 +41,7 @@ from training import evaluate, twins
 from training.answerability import Combination, read_combination
 from training.measures import Figure, bootstrap_auroc
 from training.reference import OnnxScorer
-from training.squad import evaluate_squad, read_squad
+from training.squad import read_squad
 from training.tokens import load_tokenizer
 from training.twice import evaluate_squad_twice
 
@@ -123,15 +123,14 @@ def squad(bench: Bench) -> Iterator[Line]:
     """Yield reading and answerability on SQuAD 2.0's half."""
     scorer, tokenizer, combination = _opened(bench)
     path = bench.data / "reading" / "squad2_dev_half.json"
-    found = evaluate_squad(scorer, tokenizer=tokenizer, path=path, combination=combination, limit=bench.sample)
+    found = evaluate_squad_twice(
+        scorer, tokenizer=tokenizer, data=bench.data, path=path, combination=combination, limit=bench.sample
+    )
     yield line("squad", "F1 over all", figure(found, "overall_f1"), least=0.72)
     yield line("squad", "F1 of the answerable", figure(found, "answerable_f1"), least=0.82)
     yield line("squad", "answerability, AUROC", figure(found, "auroc"), least=0.86)
-    again = evaluate_squad_twice(
-        scorer, tokenizer=tokenizer, data=bench.data, path=path, combination=combination, limit=bench.sample
-    )
-    yield line("squad", "F1 over all, read twice", figure(again, "overall_f1"), least=0.72)
-    yield line("squad", "answerability, AUROC, read twice", figure(again, "auroc"), least=0.86)
+    yield line("squad", "F1 over all, read twice", figure(found, "overall_f1_twice"), least=0.72)
+    yield line("squad", "answerability, AUROC, read twice", figure(found, "auroc_twice"), least=0.86)
 
 
 def seeds(bench: Bench) -> Iterator[Line]:

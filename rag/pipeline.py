@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -215,13 +214,14 @@ def _has_changed(file: StoredFile) -> bool:
 
 def _start_of(article: Article, line: int) -> int:
     """Return where a line of the file begins in an article's text; its own beginning for what lies before it."""
-    starts = [0, *(found.end() for found in re.finditer("\n", article.text))]
-    if line > article.first_line + len(starts) - 1:
+    last = article.line_of(len(article.text))
+    if line > last:
         raise ArticleMissing(
-            f"{article.path} ends on line {article.first_line + len(starts) - 1}, before line {line}",
+            f"{article.path} ends on line {last}, before line {line}",
             hint=f"see the whole of it with: rag show {article.id}",
         )
-    return starts[max(0, line - article.first_line)]
+    before = article.text.split("\n")[: max(0, line - article.first_line)]
+    return sum(len(one) + 1 for one in before)
 
 
 class _Target(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,14 +27,17 @@ COMBINATION = ("answerable", "span_score", "margin")
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """How answerability is computed: weights on `COMBINATION`, a bias, and the threshold that is best on dev F1."""
+    """How answerability is computed: weights on features, a bias, and the threshold that is best on dev F1.
 
-    weights: tuple[float, float, float]
+    The features are those of `COMBINATION`, or more.
+    """
+
+    weights: tuple[float, ...]
     bias: float
     threshold: float
 
     def apply(self, features: Doubles) -> Doubles:
-        """Return the log-odds that a pair is answerable; features: (n, 3)."""
+        """Return the log-odds that a pair is answerable; features: (n, number of weights)."""
         result: Doubles = features @ np.array(self.weights) + self.bias
         return result
 
@@ -111,10 +114,7 @@ def fit_combination(scores: DevScores) -> Combination:
     nothing about the questions that will be asked. An impossible question is worth 1 if declined, others their F1.
     """
     questions = scores.answerable >= 0
-    weights = fit_logistic(scores.features[questions], scores.answerable[questions] == 1)
-    plain = Combination(
-        weights=(float(weights[0]), float(weights[1]), float(weights[2])), bias=float(weights[3]), threshold=0.0
-    )
+    plain = combine(scores.features[questions], scores.answerable[questions] == 1)
     written = np.array(
         [
             name.startswith("squad2_train_rebuilt · ") and name.endswith(("written", "answerable"))
@@ -124,7 +124,13 @@ def fit_combination(scores: DevScores) -> Combination:
     odds = plain.apply(scores.features[written])
     overlaps = np.nan_to_num(scores.overlaps[written])
     threshold = best_threshold(odds, scores.answerable[written] == 1, overlaps)
-    return Combination(weights=plain.weights, bias=plain.bias, threshold=threshold)
+    return replace(plain, threshold=threshold)
+
+
+def combine(features: Doubles, answerable: NDArray[np.bool_]) -> Combination:
+    """Return the weights and the bias that tell the answerable rows of features (n, d) best; the threshold is 0."""
+    *weights, bias = map(float, fit_logistic(features, answerable))
+    return Combination(weights=tuple(weights), bias=bias, threshold=0.0)
 
 
 def best_threshold(odds: Doubles, answerable: NDArray[np.bool_], f1: Doubles) -> float:
@@ -144,8 +150,7 @@ def best_threshold(odds: Doubles, answerable: NDArray[np.bool_], f1: Doubles) ->
 def read_combination(path: Path) -> Combination:
     """Return the combination that training.export fitted on the dev split and wrote to the model's config."""
     written = json.loads(path.read_text(encoding="utf-8"))["answerability"]
-    first, second, third = written["weights"]
-    return Combination(weights=(first, second, third), bias=written["bias"], threshold=written["threshold"])
+    return Combination(weights=tuple(written["weights"]), bias=written["bias"], threshold=written["threshold"])
 
 
 def compare_combinations(scores: DevScores, *, seed: int = 13) -> dict[str, Figure]:

@@ -223,9 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="the JSON file that the figures are written to")
     parser.add_argument("--encoder", type=Path, help="folder of all-MiniLM-L6-v2, for the cosine baseline")
     parser.add_argument("--limit", type=int, default=0, help="ask only so many questions of the SQuAD half; 0 asks all")
-    parser.add_argument(
-        "--only", default="dev,squad,squad_twice,clapnq,wice,altered", help="the sets to measure, by comma"
-    )
+    parser.add_argument("--only", default="dev,squad,clapnq,wice,altered", help="the sets to measure, by comma")
     parser.add_argument("--threads", type=int, default=2, help="threads of ONNX Runtime")
     options = parser.parse_args(arguments)
     check_files(options.data, recorded=read_recorded_checksums(), names=EVALUATION_FILES)
@@ -242,13 +240,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "dev": lambda: evaluate_dev(
             score_dev(scorer, dev=TokenisedExamples.load(options.examples / "dev.npz")), combination=combination
         ),
-        "squad": lambda: evaluate_squad(
-            scorer, tokenizer=tokenizer, path=squad, combination=combination, limit=options.limit
-        ),
         "squad_with_title": lambda: evaluate_squad(
             scorer, tokenizer=tokenizer, path=squad, combination=combination, header=True, limit=options.limit
         ),
-        "squad_twice": lambda: evaluate_squad_twice(
+        "squad": lambda: evaluate_squad_twice(
             scorer, tokenizer=tokenizer, data=options.data, path=squad, combination=combination, limit=options.limit
         ),
         "clapnq": lambda: evaluate_clapnq(scorer, tokenizer=tokenizer, folder=reading, combination=combination),

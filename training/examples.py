@@ -153,6 +153,11 @@ def split_sentences(text: str) -> list[tuple[int, int]]:
     return sentences
 
 
+def start_before(text: str, place: int) -> int:
+    """Return where the sentence before a place begins, or the place where it is the first."""
+    return max((start for start, end in split_sentences(text) if end <= place), default=place)
+
+
 def cut_window(text: str, *, around: tuple[int, int], max_words: int, rng: random.Random) -> tuple[int, int]:
     """Return (start, end) of a run of whole sentences that holds `around` and has about `max_words` words.
 

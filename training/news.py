@@ -24,6 +24,7 @@ from training.examples import (
     pick_share,
     score_overlap,
     split_sentences,
+    start_before,
 )
 
 FOLDER = Path(__file__).with_name("news")
@@ -137,7 +138,7 @@ def make_news_examples(
             start = article.text.index(quote)
             cut = (start, start + len(quote))
             wide = cut_window(article.text, around=cut, max_words=rng.randint(50, 120), rng=rng)
-            before = (_start_before(article, start), cut[1])
+            before = (start_before(article.text, start), cut[1])
             for window, headed in ((wide, rng.random() < 0.6), (cut, False), (before, True)):
                 yield _pair(question, article, window, spans=_spans(question, cut, quote), headed=headed, rng=rng)
         for name, quote in question.twins:
@@ -150,7 +151,7 @@ def make_news_examples(
         related = [article for article in articles.values() if _batch(article.name) == _batch(name)]
         alike = _alike(question, related, frequencies=frequencies, n=len(articles))
         for article, cut in rng.sample(alike, min(NEGATIVES, len(alike))):
-            before = (_start_before(article, cut[0]), cut[1])
+            before = (start_before(article.text, cut[0]), cut[1])
             window, headed = (before, True) if rng.random() < 0.5 else (cut, False)
             yield _pair(question, article, window, spans=(), headed=headed, rng=rng)
 
@@ -160,7 +161,7 @@ def _twin(question: NewsQuestion, article: NewsArticle, quote: str, *, rng: rand
     start = article.text.index(quote)
     cut = (start, start + len(quote))
     gold = [text for owner, text in question.quotes if owner == article.name]
-    before = (_start_before(article, start), cut[1])
+    before = (start_before(article.text, start), cut[1])
     bare = rng.random() < 0.5 or any(text in article.text[slice(*before)] for text in gold)
     window, headed = (cut, False) if bare else (before, True)
     return _pair(question, article, window, spans=(), headed=headed, rng=rng)
@@ -169,11 +170,6 @@ def _twin(question: NewsQuestion, article: NewsArticle, quote: str, *, rng: rand
 def _batch(name: str) -> tuple[str, int]:
     """Return which batch of three an article belongs to."""
     return name[0], (int(name[1:3]) - 1) // 3
-
-
-def _start_before(article: NewsArticle, place: int) -> int:
-    """Return where the sentence before a place begins, or the place where it is the first."""
-    return max((start for start, end in split_sentences(article.text) if end <= place), default=place)
 
 
 def _alike(

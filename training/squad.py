@@ -46,8 +46,8 @@ class Answer:
     end: int
 
 
-def read_squad(path: Path) -> tuple[list[SourcePassage], list[Question]]:
-    """Return the paragraphs and the questions of a file in SQuAD 2.0's form."""
+def read_squad(path: Path, *, limit: int = 0) -> tuple[list[SourcePassage], list[Question]]:
+    """Return the paragraphs and questions of a file in SQuAD 2.0's form; at most `limit` of these at random, or all."""
     paragraphs: list[SourcePassage] = []
     questions: list[Question] = []
     for article in json.loads(path.read_text(encoding="utf-8"))["data"]:
@@ -65,7 +65,7 @@ def read_squad(path: Path) -> tuple[list[SourcePassage], list[Question]]:
                         starts=tuple(answer["answer_start"] for answer in answers),
                     )
                 )
-    return paragraphs, questions
+    return paragraphs, random.Random(13).sample(questions, limit) if limit else questions
 
 
 def cut_passages(text: str, *, max_words: int = WINDOW_WORDS, overlap: int = 1) -> list[tuple[int, int]]:
@@ -93,9 +93,7 @@ def evaluate_squad(
     scorer: Scorer, *, tokenizer: Tokenizer, path: Path, combination: Combination, header: bool = False, limit: int = 0
 ) -> dict[str, object]:
     """Return F1, EM and AUROC on a SQuAD 2.0 file; `header` puts the title before each window."""
-    paragraphs, questions = read_squad(path)
-    if limit:
-        questions = random.Random(13).sample(questions, limit)
+    paragraphs, questions = read_squad(path, limit=limit)
     answers = answer_questions(
         scorer, tokenizer=tokenizer, paragraphs=paragraphs, questions=questions, combination=combination, header=header
     )
@@ -141,11 +139,9 @@ def measure_answers(
 ) -> dict[str, object]:
     """Return F1, EM and AUROC of answers, given unless their score, (n,), is at most the threshold."""
     texts = [paragraphs[question.paragraph].text for question in questions]
-    predicted = [text[answer.start : answer.end] for text, answer in zip(texts, answers, strict=True)]
+    predicted = list_predicted(paragraphs, questions, answers)
     truth = np.array([bool(question.answers) for question in questions])
-    f1 = np.array(
-        [compute_f1(text, answers=question.answers) for text, question in zip(predicted, questions, strict=True)]
-    )
+    f1 = measure_f1(paragraphs, questions, answers)
     exact = np.array(
         [compute_exact(text, answers=question.answers) for text, question in zip(predicted, questions, strict=True)]
     )
@@ -176,13 +172,24 @@ def measure_answers(
     }
 
 
+def list_predicted(
+    paragraphs: Sequence[SourcePassage], questions: Sequence[Question], answers: Sequence[Answer]
+) -> list[str]:
+    """Return the words that each answer is."""
+    pairs = zip(questions, answers, strict=True)
+    return [paragraphs[question.paragraph].text[answer.start : answer.end] for question, answer in pairs]
+
+
+def measure_f1(
+    paragraphs: Sequence[SourcePassage], questions: Sequence[Question], answers: Sequence[Answer]
+) -> Doubles:
+    """Return the F1 of each answer, whether it is given or not: (n,)."""
+    predicted = list_predicted(paragraphs, questions, answers)
+    pairs = zip(predicted, questions, strict=True)
+    return np.array([compute_f1(text, answers=question.answers) for text, question in pairs])
+
+
 def sentence_around(text: str, place: int) -> tuple[int, int]:
     """Return (start, end) of the sentence that holds a place; of an empty slice there if none does."""
     around = (span for span in split_sentences(text) if span[0] <= place < span[1])
     return next(around, (place, place))
-
-
-def sentence_before(text: str, place: int) -> int:
-    """Return where the sentence before the one at a place begins, or the place itself if it is the first."""
-    starts = [start for start, _ in split_sentences(text) if start < place]
-    return starts[-1] if starts else place

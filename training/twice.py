@@ -8,17 +8,16 @@ from the reader's training, as is the threshold above which a question counts as
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from training.answerability import Combination, best_threshold, list_features
-from training.examples import pick_share
-from training.measures import Doubles, compute_f1, fit_logistic
+from training.answerability import Combination, best_threshold, combine, list_features
+from training.examples import pick_share, start_before
+from training.measures import Doubles
 from training.prepare import Recipe, split_key
 from training.reference import Pair, Scorer, read_pairs
 from training.sources import SourcePassage, read_passages, read_spans
@@ -27,12 +26,13 @@ from training.squad import (
     Question,
     answer_questions,
     measure_answers,
+    measure_f1,
     read_squad,
     sentence_around,
-    sentence_before,
 )
 
 SOURCE = "squad2_train_rebuilt"
+TWICE = "_twice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,46 +43,32 @@ class TwiceRead:
     features: Doubles
 
 
-@dataclass(frozen=True, slots=True)
-class Weighing:
-    """How both readings are weighed, and the log-odds above which a question counts as answered."""
-
-    weights: Doubles
-    threshold: float
-
-    def apply(self, features: Doubles) -> Doubles:
-        """Return the log-odds, (n,), that questions are answerable; features: (n, 5)."""
-        result: Doubles = features @ self.weights[:-1] + self.weights[-1]
-        return result
-
-
 def evaluate_squad_twice(
     scorer: Scorer, *, tokenizer: Tokenizer, data: Path, path: Path, combination: Combination, limit: int = 0
 ) -> dict[str, object]:
-    """Return F1, EM and AUROC on a SQuAD 2.0 file when each question is read twice; `data` holds train/."""
-    weighing = fit_weighing(scorer, tokenizer=tokenizer, data=data, combination=combination)
-    paragraphs, questions = read_squad(path)
-    if limit:
-        questions = random.Random(13).sample(questions, limit)
+    """Return F1, EM and AUROC on a SQuAD 2.0 file by the first reading, and with `TWICE` behind their names by both.
+
+    `data` holds train/, to whose questions kept apart the weighing of both is fitted.
+    """
+    paragraphs, questions = read_squad(path, limit=limit)
     read = read_twice(scorer, tokenizer=tokenizer, paragraphs=paragraphs, questions=questions, combination=combination)
-    scores = weighing.apply(read.features)
-    return measure_answers(paragraphs, questions, read.answers, scores=scores, threshold=weighing.threshold)
+    both = fit_both(scorer, tokenizer=tokenizer, data=data, combination=combination)
+    figures: dict[str, object] = {}
+    for weighing, width, name in ((combination, len(combination.weights), ""), (both, len(both.weights), TWICE)):
+        scores = weighing.apply(read.features[:, :width])
+        found = measure_answers(paragraphs, questions, read.answers, scores=scores, threshold=weighing.threshold)
+        figures |= {f"{measure}{name}": value for measure, value in found.items()}
+    return figures
 
 
-def fit_weighing(scorer: Scorer, *, tokenizer: Tokenizer, data: Path, combination: Combination) -> Weighing:
-    """Return the weights, and the threshold of the highest F1, on questions kept apart; both kinds weigh alike."""
+def fit_both(scorer: Scorer, *, tokenizer: Tokenizer, data: Path, combination: Combination) -> Combination:
+    """Return how both readings are combined, with the threshold of the highest F1, on questions kept apart."""
     paragraphs, questions = read_dev(data)
     read = read_twice(scorer, tokenizer=tokenizer, paragraphs=paragraphs, questions=questions, combination=combination)
     answerable = np.array([bool(question.answers) for question in questions])
-    weights = fit_logistic(read.features, answerable)
-    f1 = np.array(
-        [
-            compute_f1(paragraphs[question.paragraph].text[answer.start : answer.end], answers=question.answers)
-            for question, answer in zip(questions, read.answers, strict=True)
-        ]
-    )
-    odds = Weighing(weights, 0.0).apply(read.features)
-    return Weighing(weights, best_threshold(odds, answerable, f1))
+    plain = combine(read.features, answerable)
+    f1 = measure_f1(paragraphs, questions, read.answers)
+    return replace(plain, threshold=best_threshold(plain.apply(read.features), answerable, f1))
 
 
 def read_dev(data: Path) -> tuple[list[SourcePassage], list[Question]]:
@@ -124,7 +110,7 @@ def read_twice(
 def in_context(question: Question, paragraph: SourcePassage, answer: Answer) -> Pair:
     """Return the sentence of an answer's span, behind the title and the sentence before it, with its question."""
     start, end = sentence_around(paragraph.text, answer.start)
-    before = sentence_before(paragraph.text, start)
+    before = start_before(paragraph.text, start)
     title = f"{paragraph.title}. " if paragraph.title else ""
     head = title + paragraph.text[before:start]
     return Pair(question=question.text, passage=head + paragraph.text[start:end], header_size=len(head))

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 import rag
 from training.answerability import Combination, best_threshold
+from training.examples import start_before
 from training.reference import Logits, Reading
 from training.sources import SourcePassage
-from training.squad import Answer, Question, measure_answers, sentence_around, sentence_before
+from training.squad import Answer, Question, measure_answers, sentence_around
 from training.tokens import load_tokenizer
 from training.twice import in_context, read_twice
 
@@ -32,7 +33,7 @@ def answer_at(words: str) -> Answer:
     return Answer(Reading(1.0, -0.5, 2.0, start, start + len(words), (0.0, 0.0, 1.0)), start, start + len(words))
 
 
-def test_the_second_reading_knows_title_and_sentence_before_and_no_other():
+def test_the_second_reading_knows_title_and_start_before_and_no_other():
     pair = in_context(Question("When does it leave?", 0, (), ()), PARAGRAPH, answer_at("nine"))
     assert pair.passage == "Ferries. The harbour is old. A ferry leaves at nine."
     assert pair.passage[pair.header_size :] == "A ferry leaves at nine."
@@ -85,7 +86,7 @@ def test_declining_counts_as_right_where_there_is_no_answer():
 def test_a_place_lies_in_its_sentence_and_behind_the_one_before(place):
     start, end = sentence_around(PARAGRAPH.text, place)
     assert start <= place <= end
-    assert sentence_before(PARAGRAPH.text, start) <= start
+    assert start_before(PARAGRAPH.text, start) <= start
 
 
 @given(
