@@ -4,9 +4,9 @@
 
 The weights come from articles that the reader was never trained on, indexed and asked through the whole pipeline: the
 dev share of the training data, the batches of our own news that were kept apart, with their factoid and non-factoid
-questions, and the development half of seeds/questions.jsonl. The confidence below which the answerer declines comes
-from the last three sets, the nearest to what people ask, each of which counts as much. Nothing is looked up in the test
-half.
+questions, and the development half of seeds/questions.jsonl. Batches that contradict each other are indexed and asked
+one at a time, and count as one set. The confidence below which the answerer declines comes from all sets but the first,
+the nearest to what people ask, each of which counts as much. Nothing is looked up in the test half.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,8 @@ from rag.sweeping import RememberingReader
 from training import reliability
 from training.examples import pick_share
 from training.measures import bootstrap_mean
-from training.news import NewsQuestion, is_held_out, list_reports, read_news, stands_alone
+from training.news import FOLDER as NEWS
+from training.news import NewsQuestion, is_held_out, list_batch, list_reports, read_news, stands_alone
 from training.nonfactoid import read_nonfactoid
 from training.prepare import Recipe, split_key
 from training.sources import SourcePassage, SpanRow, read_passages, read_spans
@@ -51,7 +52,7 @@ LEAST_PASSAGES = 4
 MOST_PASSAGES = 60
 # The two sets differ in size, and the smaller is the nearer to what people ask.
 WEIGHT_OF_A_SET = 200.0
-LIKEST = ("news", "nonfactoid", "seeds_dev")
+LIKEST = ("news", "batches", "nonfactoid", "seeds_dev")
 FOLDS = 5
 FAR = "_far"
 SECTION = "## Confidence"
@@ -62,6 +63,8 @@ STAGES: Mapping[str, type] = {
     "sentence": SentenceFeatures,
     "decision": DecisionFeatures,
 }
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +180,10 @@ def held_out_nonfactoid() -> list[Asked]:
 
 
 def _held_out(questions: Sequence[NewsQuestion]) -> list[Asked]:
+    return _as_asked([one for one in questions if is_held_out(one.article) and not stands_alone(one.article)])
+
+
+def _as_asked(questions: Sequence[NewsQuestion]) -> list[Asked]:
     return [
         Asked(
             question.question,
@@ -184,8 +191,17 @@ def _held_out(questions: Sequence[NewsQuestion]) -> list[Asked]:
             tuple((name, quote, quote) for name, quote in question.quotes) if question.answerable else (),
         )
         for question in questions
-        if is_held_out(question.article) and not stands_alone(question.article)
     ]
+
+
+def held_out_batches() -> dict[str, list[Asked]]:
+    """Return, by their first report, the questions about batches kept apart that are asked one batch at a time."""
+    _, questions = read_news()
+    batches: dict[str, list[NewsQuestion]] = defaultdict(list)
+    for question in questions:
+        if is_held_out(question.article) and stands_alone(question.article):
+            batches[list_batch(question.article)[0]].append(question)
+    return {first: _as_asked(batch) for first, batch in sorted(batches.items())}
 
 
 def search_all(engine: Engine, questions: Sequence[Asked]) -> QuestionSet:
@@ -488,15 +504,30 @@ def fit_all(questions: Mapping[str, QuestionSet], *, work: Path) -> dict[str, ob
         file.write_text(json.dumps(described), encoding="utf-8")
 
     file.write_text(json.dumps(described), encoding="utf-8")
-    keep("shortlist", fit_sentences([list(label_passages(one, calibration=file)) for one in questions.values()]))
-    keep("sentence", fit_sentences([list(label_sentences(one, calibration=file)) for one in questions.values()]))
-    keep("decision", fit_decision([list(label_decisions(one, calibration=file)) for one in questions.values()]))
+    keep("shortlist", fit_sentences(label_sets(label_passages, questions, calibration=file)))
+    keep("sentence", fit_sentences(label_sets(label_sentences, questions, calibration=file)))
+    keep("decision", fit_decision(label_sets(label_decisions, questions, calibration=file)))
     return dict(described)
 
 
+def label_sets(
+    label: Callable[..., Iterator[Row]], questions: Mapping[str, QuestionSet], *, calibration: Path
+) -> list[list[Row]]:
+    """Return the rows of each set, those that are asked apart together."""
+    rows: dict[str, list[Row]] = defaultdict(list)
+    for name, one in questions.items():
+        rows[set_of(name)] += label(one, calibration=calibration)
+    return list(rows.values())
+
+
+def set_of(name: str) -> str:
+    """Return the set that questions count to: those of "batches/a01" are asked by themselves and are of "batches"."""
+    return name.partition("/")[0]
+
+
 def cross_fitted(questions: Mapping[str, QuestionSet], *, work: Path, folds: int = FOLDS) -> dict[str, list[Outcome]]:
-    """Return what each question comes to under weights that were fitted to the others, all stages of them."""
-    outcomes: dict[str, list[Outcome]] = {name: [] for name in questions}
+    """Return what each question comes to, by set, under weights that were fitted to the others, all stages of them."""
+    outcomes: dict[str, list[Outcome]] = {set_of(name): [] for name in questions}
     for fold in range(folds):
         others = {
             name: one.where(lambda found, fold=fold: fold_of(found, folds=folds) != fold)
@@ -506,7 +537,7 @@ def cross_fitted(questions: Mapping[str, QuestionSet], *, work: Path, folds: int
         file.write_text(json.dumps(fit_all(others, work=work)), encoding="utf-8")
         for name, one in questions.items():
             held = one.where(lambda found, fold=fold: fold_of(found, folds=folds) == fold)
-            outcomes[name] += answer_all(held, calibration=file)
+            outcomes[set_of(name)] += answer_all(held, calibration=file)
     return outcomes
 
 
@@ -576,6 +607,14 @@ def prepare_sets(work: Path, options: argparse.Namespace) -> dict[str, tuple[Con
         sets[name] = (config, questions[name])
         sets[f"{name}{FAR}"] = (config, from_elsewhere(others, wanted=options.each))
     sets["nonfactoid"] = (sets["news"][0], held_out_nonfactoid())
+    for first, asked in held_out_batches().items():
+        folder = work / first
+        folder.mkdir()
+        for name in list_batch(first):
+            shutil.copy(NEWS / name, folder)
+        config = configured(work, articles=folder, index=work / f"{first}-index", reader=options.reader)
+        index_articles(config, [], reporting=Reporting(notify=print))
+        sets[f"batches/{first}"] = (config, asked)
     return sets
 
 

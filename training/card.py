@@ -61,6 +61,7 @@ LICENCES: Mapping[str, Licence] = {
     "nli_wiki": Licence("NLI on Wikipedia sentences", "CC BY-SA 3.0", "its authors, on text of Wikipedia"),
     "factcheck_gpt": Licence("Factcheck-GPT", "Apache-2.0", "Wang et al. 2023"),
     "news": Licence("invented news with questions, training/news", "as this project", "this project"),
+    "entries": Licence("invented entries of an encyclopedia, training/entries", "as this project", "this project"),
     "nonfactoid": Licence("questions for no single fact, training/nonfactoid", "as this project", "this project"),
     "altered": Licence(
         "sentences of the passages above, true or altered by script",

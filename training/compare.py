@@ -5,8 +5,8 @@
 
 Each argument is a run, or several with their shares as `training.average` takes them. Printed is a row of a Markdown
 table for each, over `--pairs` of the dev split drawn once for all: answerability AUROC over all of them, on SQuAD, on
-its questions that people wrote, on our own news and its non-factoid questions, and on edited directions; and the share
-of exact spans on SQuAD and on the news.
+its questions that people wrote, on our own news, entries and non-factoid questions, and on edited directions; and the
+share of exact spans on SQuAD and on the news.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from training.tokens import TokenisedExamples
 from training.train import Settings, make_model
 
 COLUMNS = (
-    "weights", "pairs", "all", "SQuAD", "SQuAD, written", "news", "non-factoid", "edited direction", "span, SQuAD",
-    "span, news",
+    "weights", "pairs", "all", "SQuAD", "SQuAD, written", "news", "entries", "non-factoid", "edited direction",
+    "span, SQuAD", "span, news",
 )  # fmt: skip
 SEED = 5
 
@@ -59,8 +59,8 @@ def summarise(scores: DevScores) -> list[float]:
     asked, answered = scores.answerable >= 0, scores.answerable == 1
     squad, news = sources == "squad2_train_rebuilt", sources == "news"
     written = squad & np.isin(kinds, ("answerable", "written"))
-    nonfactoid = sources == "nonfactoid"
-    direction = (kinds == "edited_direction") | (answered & ~news & ~nonfactoid)
+    entries, nonfactoid = sources == "entries", sources == "nonfactoid"
+    direction = (kinds == "edited_direction") | (answered & ~news & ~entries & ~nonfactoid)
 
     def auroc(chosen: NDArray[np.bool_]) -> float:
         labels = answered[chosen & asked]
@@ -70,7 +70,7 @@ def summarise(scores: DevScores) -> list[float]:
         known = scores.spans_right[chosen & ~np.isnan(scores.spans_right)]
         return float(known.mean()) if len(known) else np.nan
 
-    judged = (asked, squad, written, news, nonfactoid, direction)
+    judged = (asked, squad, written, news, entries, nonfactoid, direction)
     return [*(auroc(chosen) for chosen in judged), exact(squad), exact(news)]
 
 

@@ -8,6 +8,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import log
 
 SUPPORTS, CONTRADICTS, NEITHER = 1, 2, 4
@@ -134,7 +135,8 @@ def pick_share(key: str) -> float:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:6], "big") / 2**48
 
 
-def split_sentences(text: str) -> list[tuple[int, int]]:
+@lru_cache(maxsize=4096)
+def split_sentences(text: str) -> tuple[tuple[int, int], ...]:
     """Return (start, end) of the sentences of a text, in order, without surrounding space."""
     cuts, begin = [], 0
     for match in SENTENCE_BREAK.finditer(text):
@@ -150,7 +152,7 @@ def split_sentences(text: str) -> list[tuple[int, int]]:
         if inner:
             first = start + len(part) - len(part.lstrip())
             sentences.append((first, first + len(inner)))
-    return sentences
+    return tuple(sentences)
 
 
 def start_before(text: str, place: int) -> int:

@@ -1,7 +1,8 @@
-"""Our own news articles with questions as training examples: near misses in the kind of text that people ask about.
+"""Our own articles with questions as training examples: near misses in the kind of text that people ask about.
 
 `training/news/` holds invented reports (`*.md`, with front matter) and questions about them (`*.jsonl`): half of them
-answered by quotes, half not answered by any article, with the sentences that come nearest.
+answered by quotes, half not answered by any article, with the sentences that come nearest. `training/entries/` holds
+entries as of an encyclopedia in the same form, their questions in the manner of SQuAD 2.0.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -28,8 +30,9 @@ from training.examples import (
 )
 
 FOLDER = Path(__file__).with_name("news")
+ENTRIES = Path(__file__).with_name("entries")
 HELD_OUT_SHARE = 0.2
-ALONE = frozenset("xyz")
+TOGETHER = frozenset("npqrtuvw")
 NEGATIVES = 2
 ALIKE = 5
 Slice = tuple[int, int]
@@ -56,7 +59,7 @@ class NewsQuestion:
     """A question with its gold quotes or, where no article answers it, with the sentences that nearly do, if any.
 
     `twins` are sentences that differ from the gold in the one thing that decides; `about` names the article that it
-    was written for, where no quote does.
+    was written for, where no quote does; `source` is the folder that it lies in.
     """
 
     question: str
@@ -66,6 +69,7 @@ class NewsQuestion:
     quotes: tuple[tuple[str, str], ...]
     twins: tuple[tuple[str, str], ...] = ()
     about: str = ""
+    source: str = "news"
 
     @property
     def article(self) -> str:
@@ -95,6 +99,7 @@ def read_news(folder: Path = FOLDER) -> tuple[dict[str, NewsArticle], list[NewsQ
                     answers=tuple(row["answers"]),
                     quotes=_quotes(shown),
                     twins=_quotes(row.get("near", [])) if row["answerable"] else (),
+                    source=folder.name,
                 )
             )
     return articles, questions
@@ -116,7 +121,7 @@ def stands_alone(name: str) -> bool:
     Many batches are about the same countries, and each invents the years to come anew: what one does not say, another
     may, so they are not to be asked all at once.
     """
-    return name[0] in ALONE
+    return name[0] not in TOGETHER
 
 
 def list_reports(folder: Path = FOLDER) -> list[Path]:
@@ -167,6 +172,12 @@ def _twin(question: NewsQuestion, article: NewsArticle, quote: str, *, rng: rand
     return _pair(question, article, window, spans=(), headed=headed, rng=rng)
 
 
+def list_batch(name: str) -> tuple[str, ...]:
+    """Return the names of the three reports of a batch, one of which is given."""
+    prefix, number = _batch(name)
+    return tuple(f"{prefix}{3 * number + place:02}.md" for place in (1, 2, 3))
+
+
 def _batch(name: str) -> tuple[str, int]:
     """Return which batch of three an article belongs to."""
     return name[0], (int(name[1:3]) - 1) // 3
@@ -180,13 +191,19 @@ def _alike(
     gold = [quote for _, quote in question.quotes]
     scored = []
     for article in articles:
-        for start, end in split_sentences(article.text):
-            text = article.text[start:end]
+        for cut, said in _sentences(article.text):
+            text = article.text[slice(*cut)]
             if not any(text in quote or quote in text for quote in gold):
-                score = score_overlap(words, other=frozenset(list_words(text)), frequencies=frequencies, n=n)
-                scored.append((score, article.name, (start, end), article))
+                score = score_overlap(words, other=said, frequencies=frequencies, n=n)
+                scored.append((score, article.name, cut, article))
     scored.sort(key=lambda row: (-row[0], row[1], row[2]))
     return [(article, cut) for _, _, cut, article in scored[:ALIKE]]
+
+
+@cache
+def _sentences(text: str) -> list[tuple[Slice, frozenset[str]]]:
+    """Return the sentences of a text, each with its words."""
+    return [((start, end), frozenset(list_words(text[start:end]))) for start, end in split_sentences(text)]
 
 
 def _pair(
@@ -200,7 +217,7 @@ def _pair(
 ) -> Example:
     exact = len(spans) == 1 and spans[0][1] - spans[0][0] < 60
     made = build_pair(
-        source="nonfactoid" if question.about else "news",
+        source=question.source,
         kind="answerable" if spans else "written",
         question=question.question,
         text=article.text,
@@ -236,7 +253,7 @@ def _spans(question: NewsQuestion, cut: Slice, quote: str) -> tuple[Slice, ...]:
 
 def _beside(article: NewsArticle, quotes: Sequence[str], *, rng: random.Random) -> Slice | None:
     """Return up to four sentences in a row that touch none of the gold quotes."""
-    sentences = split_sentences(article.text)
+    sentences = [cut for cut, _ in _sentences(article.text)]
     gold = [(place, place + len(quote)) for quote in quotes if (place := article.text.find(quote)) >= 0]
     free = [not any(start < high and low < end for low, high in gold) for start, end in sentences]
     for size in range(rng.randint(1, 4), 0, -1):

@@ -42,4 +42,5 @@ def _question(row: dict[str, object]) -> NewsQuestion:
         answers=(),
         quotes=tuple((str(quote["article"]), str(quote["quote"])) for quote in evidence),
         about=f"{found[1]}.md",
+        source=FOLDER.name,
     )

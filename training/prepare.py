@@ -35,7 +35,7 @@ from training.examples import (
     shorten_claim,
     split_sentences,
 )
-from training.news import is_held_out, make_news_examples, read_news
+from training.news import ENTRIES, is_held_out, make_news_examples, read_news
 from training.nonfactoid import read_nonfactoid
 from training.sources import (
     ClaimRow,
@@ -58,8 +58,9 @@ logger = logging.getLogger(__name__)
 class Recipe:
     """The shares of the data that are used; every figure of the model card names the hash of one recipe.
 
-    `news_times` is how often each question about our own news is drawn, in other windows each time, and
-    `nonfactoid_times` each of those that do not ask for a fact; `others` how many of the other training examples stay
+    `news_times` is how often each question about our own articles is drawn, in other windows each time, and
+    `nonfactoid_times` each of those that do not ask for a fact, all of them of the articles whose names begin with one
+    of `letters`, or of all where that is empty; `others` how many of the other training examples stay
     beside them, 0 for all.
     """
 
@@ -99,6 +100,7 @@ class Recipe:
     altered_claims: int = 15_000
     news_times: int = 0
     nonfactoid_times: int = 0
+    letters: str = ""
     others: int = 0
 
 
@@ -452,21 +454,30 @@ def build_examples(data: Path, *, recipe: Recipe) -> tuple[list[Example], list[E
     if recipe.others:
         halves[0] = rng.sample(halves[0], min(recipe.others, len(halves[0])))
     times, nonfactoid_times = recipe.news_times, recipe.nonfactoid_times
-    halves[0] += draw_news(times=times, nonfactoid_times=nonfactoid_times, held_out=False, rng=rng)
-    halves[1] += draw_news(
-        times=min(1, times), nonfactoid_times=min(1, nonfactoid_times), held_out=True, rng=rng
+    halves[0] += draw_own(
+        times=times, nonfactoid_times=nonfactoid_times, held_out=False, letters=recipe.letters, rng=rng
     )  # fmt: skip
+    halves[1] += draw_own(times=min(1, times), nonfactoid_times=min(1, nonfactoid_times), held_out=True, rng=rng)
     return halves[0], halves[1]
 
 
-def draw_news(*, times: int, nonfactoid_times: int, held_out: bool, rng: random.Random) -> Iterator[Example]:
-    """Yield draws of the questions about our own news, of the articles kept apart or of the others.
+def draw_own(
+    *, times: int, nonfactoid_times: int, held_out: bool, letters: str = "", rng: random.Random
+) -> Iterator[Example]:
+    """Yield draws of the questions about our own articles, of those kept apart or of the others.
 
-    The questions that ask for a fact are drawn `times` times, the others `nonfactoid_times`.
+    The questions that ask for a fact are drawn `times` times, the others `nonfactoid_times`; only those about articles
+    whose names begin with one of `letters`, if there are any.
     """
-    articles, questions = read_news()
-    for asked, draws in ((questions, times), (read_nonfactoid(), nonfactoid_times)):
-        chosen = [question for question in asked if is_held_out(question.article) == held_out]
+    reports, about_reports = read_news()
+    entries, about_entries = read_news(ENTRIES)
+    articles = reports | entries
+    for asked, draws in ((about_reports + about_entries, times), (read_nonfactoid(), nonfactoid_times)):
+        chosen = [
+            question
+            for question in asked
+            if is_held_out(question.article) == held_out and (not letters or question.article[0] in letters)
+        ]
         for _ in range(draws):
             yield from make_news_examples(articles, chosen, rng=rng)
 
@@ -486,17 +497,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--encoder", type=Path, required=True, help="folder of all-MiniLM-L6-v2, for its tokenizer.json"
     )
     parser.add_argument("--seed", type=int, default=Recipe().seed, help="another draw of windows, negatives and edits")
-    parser.add_argument("--news-times", type=int, default=Recipe().news_times, help="draws of our own news questions")
+    parser.add_argument("--news-times", type=int, default=Recipe().news_times, help="draws of questions of our own")
     parser.add_argument(
         "--nonfactoid-times", type=int, default=Recipe().nonfactoid_times, help="draws of those that ask for no fact"
     )
+    parser.add_argument("--letters", default=Recipe().letters, help="first letters of our articles; all, if empty")
     parser.add_argument(
         "--others", type=int, default=Recipe().others, help="keep so many of the other examples; 0: all"
     )
     options = parser.parse_args(arguments)
     recipe = Recipe(
         seed=options.seed, news_times=options.news_times, nonfactoid_times=options.nonfactoid_times,
-        others=options.others,
+        letters=options.letters, others=options.others,
     )  # fmt: skip
     checksums = check_files(options.data, recorded=read_recorded_checksums())
     train, dev = build_examples(options.data, recipe=recipe)

@@ -39,7 +39,8 @@ class Settings:
     `max_minutes` brings the end of the schedule forward where the machine is slower than hoped; 0 sets no limit.
     `start` is the folder of a finished run, or of an exported reader, to go on from instead of the bare encoder; or
     "untrained": random weights in the encoder's shape. `longest` leaves out pairs of more tokens, `lora_rank` trains
-    adapters of that rank instead of the body; 0 for neither.
+    adapters of that rank instead of the body; 0 for neither. `dropout` is the share of hidden units that are left out
+    after every layer of the body (Srivastava et al., JMLR 2014).
     """
 
     seed: int = 13
@@ -60,6 +61,7 @@ class Settings:
     start: str = ""
     longest: int = 0
     lora_rank: int = 0
+    dropout: float = 0.0
 
 
 def compute_rate(progress: float, *, warmup: float) -> float:
@@ -86,9 +88,9 @@ def make_model(encoder: Path, *, settings: Settings) -> ReaderModel:
     untrained = settings.start == UNTRAINED
     if untrained:
         config = json.loads((encoder / "config.json").read_text(encoding="utf-8"))
-        body = make_empty_body(config | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0})
+        body = make_empty_body(config | {"hidden_dropout_prob": settings.dropout, "attention_probs_dropout_prob": 0.0})
     else:
-        body = load_body(encoder)
+        body = load_body(encoder, dropout=settings.dropout)
     model = ReaderModel(body)
     if settings.start and not untrained:
         model.load_state_dict(read_start(Path(settings.start)), strict=True)

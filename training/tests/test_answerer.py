@@ -27,10 +27,12 @@ from training.answerer import (
     fit_sentences,
     fit_signed,
     fold_of,
+    held_out_batches,
     label_decisions,
     report,
     write_reliability,
 )
+from training.news import is_held_out, list_batch, stands_alone
 
 WORDS = ("Geneva", "August", "Tokyo", "March", "Beijing", "May")
 
@@ -116,6 +118,28 @@ def test_every_question_is_judged_once_by_weights_of_the_other_folds(sets, tmp_p
     file = tmp_path / "others.json"
     file.write_text(json.dumps(fit_all(without, work=tmp_path)))
     assert outcomes["news"][: len(fold)] == list(answer_all(held, calibration=file))
+
+
+def test_questions_that_are_asked_apart_count_as_one_set(sets, tmp_path):
+    whole, named = sets["news"], sets["seeds_dev"]
+    apart = {
+        "news/one": whole.where(lambda found: found.asked.answerable),
+        "seeds_dev": named,
+        "news/two": whole.where(lambda found: not found.asked.answerable),
+    }
+    assert fit_all(apart, work=tmp_path) == fit_all(sets, work=tmp_path)
+    outcomes = cross_fitted(apart, work=tmp_path, folds=2)
+    assert {name: len(found) for name, found in outcomes.items()} == {"news": 14, "seeds_dev": 14}
+
+
+def test_the_batches_that_are_asked_one_at_a_time_are_whole_and_kept_apart():
+    batches = held_out_batches()
+    assert len(batches) > 10
+    for first, asked in batches.items():
+        names = set(list_batch(first))
+        assert all(is_held_out(name) and stands_alone(name) for name in names)
+        assert {name for one in asked for name, _, _ in one.gold} == names
+        assert 0.4 < np.mean([one.answerable for one in asked]) < 0.6
 
 
 def test_a_pair_is_read_once_in_all_stages(tmp_path):

@@ -39,7 +39,7 @@ def test_sentences_end_at_marks_but_not_at_abbreviations():
 
 
 def test_sentences_of_an_empty_text_are_none():
-    assert split_sentences("  \n ") == []
+    assert split_sentences("  \n ") == ()
 
 
 @pytest.mark.parametrize("max_words", [1, 6, 12, 100])

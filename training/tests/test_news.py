@@ -4,9 +4,12 @@ from collections import Counter
 import pytest
 
 from training.news import (
+    ENTRIES,
+    FOLDER,
     NewsArticle,
     NewsQuestion,
     is_held_out,
+    list_batch,
     list_reports,
     make_news_examples,
     read_news,
@@ -62,19 +65,33 @@ def test_the_articles_of_a_batch_are_kept_apart_together(first):
     assert len({is_held_out(f"n{number + i:02}.md") for i in range(3)}) == 1
 
 
-def test_every_question_shows_sentences_that_stand_in_their_articles():
-    articles, questions = read_news()
+def test_a_batch_is_three_reports_that_there_are():
+    articles, _ = read_news()
+    batches = {list_batch(name) for name in articles}
+    assert set().union(*batches) == set(articles)
+    assert all(list_batch(name) == batch for batch in batches for name in batch)
+
+
+def test_no_two_articles_have_the_same_name():
+    assert not read_news()[0].keys() & read_news(ENTRIES)[0].keys()
+
+
+@pytest.mark.parametrize("folder", [FOLDER, ENTRIES])
+def test_every_question_shows_sentences_that_stand_in_their_articles(folder):
+    articles, questions = read_news(folder)
     assert all(quote in articles[name].text for question in questions for name, quote in question.quotes)
 
 
-def test_each_article_has_as_many_near_misses_as_questions_with_an_answer():
-    _, questions = read_news()
+@pytest.mark.parametrize("folder", [FOLDER, ENTRIES])
+def test_each_article_has_as_many_near_misses_as_questions_with_an_answer(folder):
+    _, questions = read_news(folder)
     halves = Counter((question.quotes[0][0][:3], question.answerable) for question in questions)
     assert sum(n for (_, answerable), n in halves.items() if answerable) == len(questions) / 2
 
 
 def test_sentences_that_sound_alike_are_of_the_same_batch_and_touch_no_gold():
-    articles, questions = read_news()
+    every, questions = read_news()
+    articles = {name: article for name, article in every.items() if name[0] in "np"}
     chosen = [question for question in questions if question.quotes[0][0] in {"n01.md", "p02.md"}]
     for question in chosen:
         first = int(question.quotes[0][0][1:3]) - 1
@@ -99,8 +116,9 @@ def test_a_twin_of_the_gold_is_read_as_no_answer():
     assert not any(example.answerable for example in shown)
 
 
-def test_twins_stand_in_their_articles_and_are_no_gold():
-    articles, questions = read_news()
+@pytest.mark.parametrize("folder", [FOLDER, ENTRIES])
+def test_twins_stand_in_their_articles_and_are_no_gold(folder):
+    articles, questions = read_news(folder)
     for question in questions:
         for name, quote in question.twins:
             assert quote in articles[name].text

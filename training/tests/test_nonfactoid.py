@@ -4,12 +4,16 @@ from collections import Counter
 
 import pytest
 
-from training.news import is_held_out, make_news_examples, read_news
+from training.news import ENTRIES, NewsArticle, is_held_out, make_news_examples, read_news
 from training.nonfactoid import read_nonfactoid
 
 
-def test_every_gold_sentence_stands_once_in_its_article():
-    articles, _ = read_news()
+@pytest.fixture(scope="module")
+def articles() -> dict[str, NewsArticle]:
+    return read_news()[0] | read_news(ENTRIES)[0]
+
+
+def test_every_gold_sentence_stands_once_in_its_article(articles):
     for question in read_nonfactoid():
         for name, quote in question.quotes:
             assert articles[name].text.count(quote) == 1, (question.question, quote)
@@ -22,8 +26,7 @@ def test_what_can_be_answered_has_gold_and_the_rest_has_none():
     assert 0.15 < unanswerable / len(questions) < 0.3
 
 
-def test_each_question_is_written_once_for_a_report_there_is():
-    articles, _ = read_news()
+def test_each_question_is_written_once_for_a_report_there_is(articles):
     questions = read_nonfactoid()
     assert all(question.article in articles for question in questions)
     assert max(Counter(question.question for question in questions).values()) == 1
@@ -34,8 +37,7 @@ def test_both_shares_have_questions_of_both_kinds():
     assert min(halves[held, answerable] for held in (True, False) for answerable in (True, False)) > 20
 
 
-def test_a_question_without_an_answer_is_shown_with_sentences_that_do_not():
-    articles, _ = read_news()
+def test_a_question_without_an_answer_is_shown_with_sentences_that_do_not(articles):
     asked = [question for question in read_nonfactoid() if not question.answerable][:20]
     made = list(make_news_examples(articles, asked, rng=random.Random(1)))
     assert made

@@ -1,4 +1,5 @@
 import copy
+import itertools
 import json
 import random
 from pathlib import Path
@@ -9,13 +10,15 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from training import train  # noqa: E402  # after the skip: it imports torch
 from training.answerability import DevScores  # noqa: E402
 from training.average import average_weights, write_average  # noqa: E402  # after the skip: it imports torch
 from training.card import LICENCES  # noqa: E402
 from training.compare import summarise  # noqa: E402
 from training.export import list_stages, quantise_rows  # noqa: E402  # after the skip: it imports torch
 from training.model import ReaderModel, ReaderOutput, make_empty_body, split_losses  # noqa: E402
-from training.prepare import Recipe, make_altered_claims, make_span_examples  # noqa: E402
+from training.news import read_news  # noqa: E402
+from training.prepare import Recipe, draw_own, make_altered_claims, make_span_examples  # noqa: E402
 from training.reference import OnnxScorer  # noqa: E402
 from training.sources import SourcePassage, SpanRow, check_files, read_recorded_checksums  # noqa: E402
 from training.start import read_exported_weights, read_start  # noqa: E402
@@ -110,6 +113,36 @@ def test_restored_weights_go_on_as_they_would_have():
     assert all(
         torch.allclose(one, other) for one, other in zip(models[0].parameters(), models[1].parameters(), strict=True)
     )
+
+
+def test_dropout_changes_what_is_trained_and_not_what_is_read(tmp_path):
+    shape = {
+        "vocab_size": 50, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16,
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(shape), encoding="utf-8")
+    model = train.make_model(tmp_path, settings=Settings(start=train.UNTRAINED, dropout=0.5))
+    ids, mask, types = make_inputs()
+    first, second = (model.train()(ids, mask, types).start for _ in range(2))
+    assert not torch.equal(first, second)
+    first, second = (model.eval()(ids, mask, types).start for _ in range(2))
+    assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("letters", "held_out", "sources"),
+    [("n", False, {"news", "nonfactoid"}), ("n", True, {"news", "nonfactoid"}), ("z", True, {"news", "nonfactoid"})],
+)
+def test_questions_are_drawn_of_the_articles_that_are_named(letters, held_out, sources):
+    drawn = list(draw_own(times=1, nonfactoid_times=1, held_out=held_out, letters=letters, rng=random.Random(2)))
+    assert {example.source for example in drawn} == sources
+    texts = [article.text for name, article in read_news()[0].items() if name[0] in letters]
+    shown = [example.passage[example.header_size :] for example in drawn]
+    assert all(any(part in text for text in texts) for part in shown)
+
+
+def test_entries_are_drawn_too():
+    drawn = draw_own(times=1, nonfactoid_times=0, held_out=False, letters="g", rng=random.Random(2))
+    assert {example.source for example in itertools.islice(drawn, 40)} == {"entries"}
 
 
 def test_quantised_rows_are_near():
@@ -223,22 +256,22 @@ def test_a_row_of_the_comparison_takes_its_pairs_by_source_and_kind():
     names = (
         "squad2_train_rebuilt · answerable", "squad2_train_rebuilt · written", "news · answerable", "news · written",
         "squad_nqg_sentence · edited_direction", "altered · true", "nonfactoid · answerable", "nonfactoid · written",
-        "squad2_train_rebuilt · same_article",
+        "squad2_train_rebuilt · same_article", "entries · answerable", "entries · written",
     )  # fmt: skip
-    logits = [0.9, 0.1, 0.2, 0.3, 0.95, 0, 0.97, 0.5, 0.99]
+    logits = [0.9, 0.1, 0.2, 0.3, 0.95, 0, 0.97, 0.5, 0.99, 0.98, 0.6]
     features = np.array([[logit, 0, 0] for logit in logits])
-    spans = np.array([1.0, np.nan, 0.0, *[np.nan] * 6])
+    spans = np.array([1.0, np.nan, 0.0, *[np.nan] * 8])
     scores = DevScores(
-        features=features, answerable=np.array([1, 0, 1, 0, 0, -1, 1, 0, 0]), spans_right=spans, overlaps=spans,
-        support=np.zeros((9, 3)), bits=np.zeros(9, dtype=np.int64), names=names,
+        features=features, answerable=np.array([1, 0, 1, 0, 0, -1, 1, 0, 0, 1, 0]), spans_right=spans, overlaps=spans,
+        support=np.zeros((11, 3)), bits=np.zeros(11, dtype=np.int64), names=names,
     )  # fmt: skip
-    everything, squad, written, news, nonfactoid, direction, span_squad, span_news = summarise(scores)
-    assert everything == pytest.approx((3 + 1 + 4) / (3 * 5))
-    assert (squad, written, news, nonfactoid) == (0.5, 1.0, 0.0, 1.0)
+    everything, squad, written, news, entries, nonfactoid, direction, span_squad, span_news = summarise(scores)
+    assert everything == pytest.approx((4 + 1 + 5 + 5) / (4 * 6))
+    assert (squad, written, news, entries, nonfactoid) == (0.5, 1.0, 0.0, 1.0, 1.0)
     assert (direction, span_squad, span_news) == (0.0, 1.0, 0.0)
 
 
 def test_the_card_names_a_licence_for_every_source():
-    ours = {"news", "nonfactoid", "altered"}
+    ours = {"news", "entries", "nonfactoid", "altered"}
     drawn = {source for source, _ in Recipe().span_shares} | set(Recipe().claim_shares) | ours
     assert drawn <= set(LICENCES)
