@@ -80,10 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("members", nargs="+", metavar="FOLDER=SHARE …", help="a run, or several to be averaged")
     parser.add_argument("--examples", type=Path, required=True, help="folder that training.prepare wrote")
     parser.add_argument("--encoder", type=Path, required=True, help="folder of all-MiniLM-L6-v2")
-    parser.add_argument("--pairs", type=int, default=4000, help="of the dev split")
+    parser.add_argument("--pairs", type=int, default=4000, help="of the dev split; 0 takes all")
     options = parser.parse_args(arguments)
-    dev = TokenisedExamples.load(options.examples / "dev.npz")
-    dev = dev.take(np.sort(np.random.default_rng(SEED).permutation(len(dev))[: options.pairs]))
+    dev = TokenisedExamples.load(options.examples / "dev.npz").draw(options.pairs, seed=SEED)
     print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS))
     for text in options.members:
         weights = average_runs([parse_member(part) for part in text.split()])

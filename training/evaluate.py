@@ -223,6 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="the JSON file that the figures are written to")
     parser.add_argument("--encoder", type=Path, help="folder of all-MiniLM-L6-v2, for the cosine baseline")
     parser.add_argument("--limit", type=int, default=0, help="ask only so many questions of the SQuAD half; 0 asks all")
+    parser.add_argument("--dev-limit", type=int, default=0, help="measure on so many dev examples; 0 takes all")
     parser.add_argument("--only", default="dev,squad,clapnq,wice,altered", help="the sets to measure, by comma")
     parser.add_argument("--threads", type=int, default=2, help="threads of ONNX Runtime")
     options = parser.parse_args(arguments)
@@ -238,7 +239,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reading = options.data / "reading"
     steps: dict[str, Callable[[], dict[str, object]]] = {
         "dev": lambda: evaluate_dev(
-            score_dev(scorer, dev=TokenisedExamples.load(options.examples / "dev.npz")), combination=combination
+            score_dev(scorer, dev=TokenisedExamples.load(options.examples / "dev.npz").draw(options.dev_limit)),
+            combination=combination,
         ),
         "squad_with_title": lambda: evaluate_squad(
             scorer, tokenizer=tokenizer, path=squad, combination=combination, header=True, limit=options.limit

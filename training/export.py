@@ -311,9 +311,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--variant", help="export this variant without measuring the others")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
-    dev = TokenisedExamples.load(options.examples / "dev.npz")
-    if options.dev_limit:
-        dev = dev.take(np.random.default_rng(13).permutation(len(dev))[: options.dev_limit])
+    dev = TokenisedExamples.load(options.examples / "dev.npz").draw(options.dev_limit)
     whole_path = options.out / "model.fp32.onnx"
     weights, seen = load_weights(options.run, which=options.weights)
     export_float(weights, encoder=options.encoder, path=whole_path)

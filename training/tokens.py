@@ -54,6 +54,10 @@ class TokenisedExamples:
             ids=np.concatenate(ids) if ids else self.ids[:0], offsets=offsets, names=self.names, **columns
         )
 
+    def draw(self, count: int, *, seed: int = 13) -> TokenisedExamples:
+        """Return so many examples at random, all of them for 0."""
+        return self.take(np.random.default_rng(seed).permutation(len(self))[:count]) if count else self
+
     def save(self, path: Path) -> None:
         """Write the arrays to a .npz file."""
         arrays = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "names"}

@@ -44,6 +44,14 @@ def test_examples_survive_the_disk(tmp_path):
     assert loaded.ids.tolist() == examples.ids.tolist()
 
 
+def test_as_many_as_asked_are_drawn_each_once_and_the_same_each_time():
+    examples = make_examples([4, 3, 5, 2])
+    assert sorted(examples.draw(2).sizes.tolist()) == sorted(examples.draw(2).sizes.tolist())
+    assert len(examples.draw(3)) == 3
+    assert sorted(examples.draw(9).sizes.tolist()) == [2, 3, 4, 5]
+    assert examples.draw(0) is examples
+
+
 @pytest.mark.parametrize(("span", "expected"), [((0, 3), (0, 0)), ((2, 6), (0, 1)), ((3, 4), None)])
 def test_located_tokens_overlap_the_span(span, expected):
     assert locate_tokens([(0, 3), (4, 8)], span=span) == expected
