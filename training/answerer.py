@@ -5,8 +5,9 @@
 The weights come from articles that the reader was never trained on, indexed and asked through the whole pipeline: the
 dev share of the training data, the batches of our own news that were kept apart, with their factoid and non-factoid
 questions, and the development half of seeds/questions.jsonl. Batches that contradict each other are indexed and asked
-one at a time, and count as one set. The confidence below which the answerer declines comes from all sets but the first,
-the nearest to what people ask, each of which counts as much. Nothing is looked up in the test half.
+one at a time; their questions count as two sets, by whether they ask for a fact. The confidence below which the
+answerer declines comes from all sets but the first, the nearest to what people ask, each of which counts as much.
+Nothing is looked up in the test half.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from rag.answering.reading import DecisionFeatures, PassageFeatures, SentenceFea
 from rag.building import index_articles
 from rag.config import Config, load_config
 from rag.engine import Engine
+from rag.loading import encoder_of, reader_of
+from rag.models.encoder import Encoder
 from rag.progress import Reporting
 from rag.records import Span
 from rag.sweeping import RememberingReader
@@ -50,7 +53,7 @@ SOURCES = ("squad2_train_rebuilt", "squadshifts_new_wiki", "nq_open_oracle", "on
 SEED = 20261122
 LEAST_PASSAGES = 4
 MOST_PASSAGES = 60
-# The two sets differ in size, and the smaller is the nearer to what people ask.
+# The sets differ in size, and the smallest is the nearest to what people ask.
 WEIGHT_OF_A_SET = 200.0
 LIKEST = ("news", "batches", "nonfactoid", "seeds_dev")
 FOLDS = 5
@@ -169,13 +172,13 @@ def seed_questions(path: Path, *, split: str) -> list[Asked]:
 
 
 def held_out_news() -> list[Asked]:
-    """Return the questions about our own news that the reader was not trained on, with their gold quotes."""
+    """Return the questions about reports asked all at once that the reader was not trained on."""
     _, questions = read_news()
     return _held_out(questions)
 
 
 def held_out_nonfactoid() -> list[Asked]:
-    """Return those of the non-factoid questions whose reports the reader was not trained on."""
+    """Return the non-factoid questions about reports asked all at once that the reader was not trained on."""
     return _held_out(read_nonfactoid())
 
 
@@ -194,14 +197,14 @@ def _as_asked(questions: Sequence[NewsQuestion]) -> list[Asked]:
     ]
 
 
-def held_out_batches() -> dict[str, list[Asked]]:
-    """Return, by their first report, the questions about batches kept apart that are asked one batch at a time."""
-    _, questions = read_news()
-    batches: dict[str, list[NewsQuestion]] = defaultdict(list)
+def held_out_batches(questions: Sequence[NewsQuestion]) -> dict[tuple[str, ...], list[Asked]]:
+    """Return the questions about the batches kept apart that are asked one batch at a time, by their three reports."""
+    reports, _ = read_news()
+    batches: dict[tuple[str, ...], list[NewsQuestion]] = defaultdict(list)
     for question in questions:
-        if is_held_out(question.article) and stands_alone(question.article):
-            batches[list_batch(question.article)[0]].append(question)
-    return {first: _as_asked(batch) for first, batch in sorted(batches.items())}
+        if question.article in reports and is_held_out(question.article) and stands_alone(question.article):
+            batches[list_batch(question.article)].append(question)
+    return {batch: _as_asked(its) for batch, its in sorted(batches.items())}
 
 
 def search_all(engine: Engine, questions: Sequence[Asked]) -> QuestionSet:
@@ -461,17 +464,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("rag/answering/calibration.json"))
     parser.add_argument("--each", type=int, default=400, help="questions with, and without, an answer")
     parser.add_argument(
-        "--most-declined", type=float, default=0.08, help="of the answerable questions about news and seeds"
+        "--most-declined", type=float, default=0.08, help="of the answerable questions like those that people ask"
     )
     parser.add_argument("--reader", default="shipped")
     parser.add_argument("--card", type=Path, help="model card that tells how true the confidences are")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
-        sets = prepare_sets(work, options)
+        config = configured(work, articles=options.seeds.absolute(), index=work / "index", reader=options.reader)
+        encoder, reader = encoder_of(config, print), reader_of(config, print)
+        sets = prepare_sets(work, options, encoder=encoder)
         with contextlib.ExitStack() as stack:
             questions = {
-                name: search_all(stack.enter_context(Engine(config)), asked) for name, (config, asked) in sets.items()
+                name: search_all(stack.enter_context(Engine(config, encoder=encoder, reader=reader)), asked)
+                for name, (config, asked) in sets.items()
             }
             fitted = {name: one for name, one in questions.items() if not name.endswith(FAR)}
             described = fit_all(fitted, work=work)
@@ -583,7 +589,7 @@ def write_reliability(card: Path, outcomes: Mapping[str, Sequence[Outcome]]) -> 
     card.write_text(before + section + after, encoding="utf-8")
 
 
-def prepare_sets(work: Path, options: argparse.Namespace) -> dict[str, tuple[Config, list[Asked]]]:
+def prepare_sets(work: Path, options: argparse.Namespace, *, encoder: Encoder) -> dict[str, tuple[Config, list[Asked]]]:
     """Index the articles of each set; return the settings to ask them with, and the questions."""
     passages = read_passages(options.data)
     spans = read_spans(options.data, passages=passages)
@@ -602,19 +608,22 @@ def prepare_sets(work: Path, options: argparse.Namespace) -> dict[str, tuple[Con
     sets = {}
     for name, folder in folders.items():
         config = configured(work, articles=folder, index=work / f"{name}-index", reader=options.reader)
-        index_articles(config, [], reporting=Reporting(notify=print))
+        index_articles(config, [], reporting=Reporting(notify=print), encoder=encoder)
         others = [asked for other, its in questions.items() if other not in {name, "seeds_dev"} for asked in its]
         sets[name] = (config, questions[name])
         sets[f"{name}{FAR}"] = (config, from_elsewhere(others, wanted=options.each))
     sets["nonfactoid"] = (sets["news"][0], held_out_nonfactoid())
-    for first, asked in held_out_batches().items():
+    nonfactoid = held_out_batches(read_nonfactoid())
+    for batch, asked in held_out_batches(read_news()[1]).items():
+        first = Path(batch[0]).stem
         folder = work / first
         folder.mkdir()
-        for name in list_batch(first):
+        for name in batch:
             shutil.copy(NEWS / name, folder)
         config = configured(work, articles=folder, index=work / f"{first}-index", reader=options.reader)
-        index_articles(config, [], reporting=Reporting(notify=print))
+        index_articles(config, [], encoder=encoder)
         sets[f"batches/{first}"] = (config, asked)
+        sets[f"nonfactoid/{first}"] = (config, nonfactoid.get(batch, []))
     return sets
 
 

@@ -4,9 +4,9 @@
         "build/reader/run-3=0.2 build/reader/run-6=0.8"
 
 Each argument is a run, or several with their shares as `training.average` takes them. Printed is a row of a Markdown
-table for each, over `--pairs` of the dev split drawn once for all: answerability AUROC over all of them, on SQuAD, on
-its questions that people wrote, on our own news, entries and non-factoid questions, and on edited directions; and the
-share of exact spans on SQuAD and on the news.
+table for each, over pairs of the dev split drawn once for all, up to `--each` of SQuAD, of our own news, entries and
+non-factoid questions, and of all other sources: answerability AUROC over all of them, on SQuAD, on its questions that
+people wrote, on each of the others, and on edited directions; and the share of exact spans on SQuAD and on the news.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ COLUMNS = (
     "weights", "pairs", "all", "SQuAD", "SQuAD, written", "news", "entries", "non-factoid", "edited direction",
     "span, SQuAD", "span, news",
 )  # fmt: skip
+SOURCES = ("squad2_train_rebuilt", "news", "entries", "nonfactoid")
 SEED = 5
 
 
@@ -53,13 +54,20 @@ class TorchScorer:
         )  # fmt: skip
 
 
+def draw_evenly(dev: TokenisedExamples, *, each: int) -> TokenisedExamples:
+    """Return up to so many questions of each of `SOURCES`, and of all others together."""
+    sources = np.array([name.split(" · ")[0] for name in dev.names])[dev.groups]
+    order = np.random.default_rng(SEED).permutation(np.flatnonzero(dev.answerable >= 0))
+    kinds = [*(sources[order] == source for source in SOURCES), ~np.isin(sources[order], SOURCES)]
+    return dev.take(np.concatenate([order[kind][:each] for kind in kinds]))
+
+
 def summarise(scores: DevScores) -> list[float]:
     """Return the figures of a row, in the order of `COLUMNS` from "all" on; nan where there is no such pair."""
     sources, kinds = np.array([name.split(" · ") for name in scores.names]).T
     asked, answered = scores.answerable >= 0, scores.answerable == 1
-    squad, news = sources == "squad2_train_rebuilt", sources == "news"
+    squad, news, entries, nonfactoid = (sources == source for source in SOURCES)
     written = squad & np.isin(kinds, ("answerable", "written"))
-    entries, nonfactoid = sources == "entries", sources == "nonfactoid"
     direction = (kinds == "edited_direction") | (answered & ~news & ~entries & ~nonfactoid)
 
     def auroc(chosen: NDArray[np.bool_]) -> float:
@@ -80,9 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("members", nargs="+", metavar="FOLDER=SHARE …", help="a run, or several to be averaged")
     parser.add_argument("--examples", type=Path, required=True, help="folder that training.prepare wrote")
     parser.add_argument("--encoder", type=Path, required=True, help="folder of all-MiniLM-L6-v2")
-    parser.add_argument("--pairs", type=int, default=4000, help="of the dev split; 0 takes all")
+    parser.add_argument("--each", type=int, default=1200, help="of each source of the dev split")
     options = parser.parse_args(arguments)
-    dev = TokenisedExamples.load(options.examples / "dev.npz").draw(options.pairs, seed=SEED)
+    dev = draw_evenly(TokenisedExamples.load(options.examples / "dev.npz"), each=options.each)
     print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS))
     for text in options.members:
         weights = average_runs([parse_member(part) for part in text.split()])

@@ -32,6 +32,7 @@ from training.examples import (
 FOLDER = Path(__file__).with_name("news")
 ENTRIES = Path(__file__).with_name("entries")
 HELD_OUT_SHARE = 0.2
+# The reports whose names begin with these agree with each other; all others are in batches that each invent a future.
 TOGETHER = frozenset("npqrtuvw")
 NEGATIVES = 2
 ALIKE = 5

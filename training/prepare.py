@@ -59,8 +59,8 @@ class Recipe:
     """The shares of the data that are used; every figure of the model card names the hash of one recipe.
 
     `news_times` is how often each question about our own articles is drawn, in other windows each time, and
-    `nonfactoid_times` each of those that do not ask for a fact, all of them of the articles whose names begin with one
-    of `letters`, or of all where that is empty; `others` how many of the other training examples stay
+    `nonfactoid_times` each of those that do not ask for a fact, for training of the articles whose names begin with
+    one of `letters` alone, if there are any; `others` how many of the other training examples stay
     beside them, 0 for all.
     """
 
@@ -501,7 +501,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--nonfactoid-times", type=int, default=Recipe().nonfactoid_times, help="draws of those that ask for no fact"
     )
-    parser.add_argument("--letters", default=Recipe().letters, help="first letters of our articles; all, if empty")
+    parser.add_argument(
+        "--letters", default=Recipe().letters, help="first letters of our articles to train on; all, if empty"
+    )
     parser.add_argument(
         "--others", type=int, default=Recipe().others, help="keep so many of the other examples; 0: all"
     )

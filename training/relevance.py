@@ -2,10 +2,10 @@
 
     python -m training.relevance
 
-Over the dev half of the questions about `seeds/`, and all of those about the invented news of `training/news/`: for
-each answerable question whose gold sentence is among the sentences that the judge reads again, the logit of each by
-itself, less that of the best one. Printed is, by distance, which share of each kind is not farther behind. The bar in
-`rag/answering/relevance.py` was chosen on it.
+Over the dev half of the questions about `seeds/`, and all of those about the reports of `training/news/` that can be
+asked all at once: for each answerable question whose gold sentence is among the sentences that the judge reads again,
+the logit of each by itself, less that of the best one. Printed is, by distance, which share of each kind is not farther
+behind. The bar in `rag/answering/relevance.py` was chosen on it.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from rag.building import index_articles
 from rag.config import load_config
 from rag.engine import Engine
 from rag.models.reader import SHIPPED, Page, Reader
+from training.news import list_reports
 
 ROOT = Path(__file__).parents[1]
 DISTANCES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 
 
-def read_questions(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield the answerable questions of a folder with their gold quotes, the test half left out."""
-    for file in sorted(folder.glob("*.jsonl")):
+def read_questions(files: Sequence[Path]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the answerable questions of some files with their gold quotes, the test half left out."""
+    for file in files:
         for line in file.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
             if row["answerable"] and row.get("split") != "test":
@@ -60,12 +61,16 @@ def main() -> int:
     reader = Reader(SHIPPED)
     answering: list[float] = []
     others: list[float] = []
-    for folder in (ROOT / "seeds", ROOT / "training" / "news"):
+    questions = sorted({report.with_name(f"{report.stem}.jsonl") for report in list_reports()})
+    for articles, files in (
+        ([ROOT / "seeds"], [ROOT / "seeds" / "questions.jsonl"]),
+        (list_reports(), [file for file in questions if file.exists()]),
+    ):
         with tempfile.TemporaryDirectory() as index:
             config = load_config(file=ROOT / "config.yaml", overrides={"index": index}, environment={}, cwd=ROOT)
-            index_articles(config, [folder])
+            index_articles(config, articles)
             with Engine(config) as engine:
-                for question, gold in read_questions(folder):
+                for question, gold in read_questions(files):
                     if (found := distances(engine, reader, question, gold)) is not None:
                         answering.append(found[0])
                         others += found[1]

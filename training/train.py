@@ -40,7 +40,7 @@ class Settings:
     `start` is the folder of a finished run, or of an exported reader, to go on from instead of the bare encoder; or
     "untrained": random weights in the encoder's shape. `longest` leaves out pairs of more tokens, `lora_rank` trains
     adapters of that rank instead of the body; 0 for neither. `dropout` is the share of hidden units that are left out
-    after every layer of the body (Srivastava et al., JMLR 2014).
+    where BERT does so, attention weights apart (Srivastava et al., JMLR 2014).
     """
 
     seed: int = 13
@@ -272,7 +272,8 @@ def train(
 
     `workers` replicas share the batches of a step between them, each with `threads` threads. On few cores that others
     use too, two workers of one thread are faster than one of two: no operation waits for the slower core. Which worker
-    takes which batch is not fixed, so sums of gradients may differ in their last bits from run to run.
+    takes which batch is not fixed, so sums of gradients may differ in their last bits from run to run; with dropout,
+    so does what is left out.
     """
     model = make_model(encoder, settings=settings)
     model.train()

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 SEED = 17
 DECLINING = "The text does not say."
 DECLINED_SHARE = 1 / 6
+# The reports that there were when the adapter that ships was trained; more would change what the seed draws.
+REPORTS = frozenset("npqrtu")
 SOURCES = frozenset({"squad2_train_rebuilt", "squadshifts_new_wiki", "onestop_news", "nq_open_oracle"})
 RANK = 8
 RATE = 6e-4
@@ -236,7 +238,7 @@ def news_examples(*, rng: random.Random, checker: Checker | None = None) -> Iter
     """Yield examples from our own invented news: answered from the quote, or declined beside a near miss."""
     _, questions = read_news()
     for question in questions:
-        if len(question.quotes) != 1:
+        if len(question.quotes) != 1 or question.article[0] not in REPORTS:
             continue
         quote = question.quotes[0][1]
         if not question.answerable:

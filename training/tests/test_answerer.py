@@ -32,7 +32,8 @@ from training.answerer import (
     report,
     write_reliability,
 )
-from training.news import is_held_out, list_batch, stands_alone
+from training.news import is_held_out, read_news, stands_alone
+from training.nonfactoid import read_nonfactoid
 
 WORDS = ("Geneva", "August", "Tokyo", "March", "Beijing", "May")
 
@@ -133,12 +134,14 @@ def test_questions_that_are_asked_apart_count_as_one_set(sets, tmp_path):
 
 
 def test_the_batches_that_are_asked_one_at_a_time_are_whole_and_kept_apart():
-    batches = held_out_batches()
+    batches, nonfactoid = held_out_batches(read_news()[1]), held_out_batches(read_nonfactoid())
     assert len(batches) > 10
-    for first, asked in batches.items():
-        names = set(list_batch(first))
-        assert all(is_held_out(name) and stands_alone(name) for name in names)
-        assert {name for one in asked for name, _, _ in one.gold} == names
+    assert len(nonfactoid) > 10
+    assert nonfactoid.keys() <= batches.keys()
+    for batch, asked in batches.items():
+        assert all(is_held_out(name) and stands_alone(name) for name in batch)
+        assert {name for one in asked for name, _, _ in one.gold} == set(batch)
+        assert {name for one in nonfactoid.get(batch, []) for name, _, _ in one.gold} <= set(batch)
         assert 0.4 < np.mean([one.answerable for one in asked]) < 0.6
 
 

@@ -83,7 +83,7 @@ def test_every_question_shows_sentences_that_stand_in_their_articles(folder):
 
 
 @pytest.mark.parametrize("folder", [FOLDER, ENTRIES])
-def test_each_article_has_as_many_near_misses_as_questions_with_an_answer(folder):
+def test_half_of_the_questions_are_near_misses(folder):
     _, questions = read_news(folder)
     halves = Counter((question.quotes[0][0][:3], question.answerable) for question in questions)
     assert sum(n for (_, answerable), n in halves.items() if answerable) == len(questions) / 2
@@ -132,3 +132,4 @@ def test_batches_that_contradict_others_are_not_asked_with_them():
     assert 0 < len(asked) < len(articles)
     batches = {name[0] for name in asked}
     assert not any(stands_alone(f"{prefix}01.md") for prefix in batches)
+    assert [stands_alone(f"{prefix}01.md") for prefix in "axonw"] == [True, True, True, False, False]
