@@ -80,14 +80,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The findings, best first, and the calibrated probability that the first of them answers the question.
-
-    `leading` of them score so alike that the first is hardly to be preferred: 1 where it is.
-    """
+    """The findings, best first, and the calibrated probability that the first of them answers the question."""
 
     findings: tuple[Finding, ...]
     confidence: float
-    leading: int = 1
 
 
 class Judge(Protocol):

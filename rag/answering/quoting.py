@@ -49,7 +49,7 @@ def quote_answer(
         return _declined(
             "no sentence of the articles answers this; the nearest passages are listed", verdict.confidence
         )
-    answering = _choose(asked.kind, verdict, settings=settings, copies=copies)
+    answering = _choose(asked.kind, verdict.findings, settings=settings, copies=copies)
     chosen = in_reading_order(_with_what_they_lean_on(answering, most=settings.max_sentences))
     short = _short_answer(verdict.findings[0]) if asked.kind is Kind.FACT else None
     return _quoted(chosen, short_answer=short, confidence=verdict.confidence)
@@ -106,10 +106,11 @@ def in_reading_order(findings: Sequence[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: (articles.index(finding.reading.article.id), finding.span.start))
 
 
-def _choose(kind: Kind, verdict: Verdict, *, settings: QuotingSettings, copies: Mapping[str, str]) -> list[Finding]:
-    findings = verdict.findings
+def _choose(
+    kind: Kind, findings: Sequence[Finding], *, settings: QuotingSettings, copies: Mapping[str, str]
+) -> list[Finding]:
     if kind in (Kind.FACT, Kind.YES_NO):
-        return [*findings[: min(verdict.leading, settings.max_sentences)]]
+        return [findings[0]]
     worthy = [finding for finding in findings if finding.score >= settings.share * findings[0].score]
     if kind is Kind.EXPLANATION:
         # One article explains in one voice; a stray sentence of another would break it.

@@ -41,9 +41,6 @@ from rag.records import Span
 
 # The reader points at spans, and a reason seldom is one, so a sentence that names one gets better odds by hand.
 _REASON_ODDS = 3.0
-# A second sentence that scores this share of the first came to 30 of 403 answers about facts in articles kept apart:
-# it brought 13 of them the evidence that the first was not, and 16 a sentence that does not answer.
-_LEADING_SHARE = 0.9
 # Of the tokens, what passages may take; sentences have the rest.
 _PASSAGES_SHARE = 0.75
 # Three in four answers about news reach this cosine, and one in ten questions about something else.
@@ -243,7 +240,7 @@ class ReaderJudge:
             Finding(one.candidate.reading, one.candidate.span, one.score, short_answer=one.candidate.pointed)
             for one in ranked
         )
-        return Verdict(findings, self.confidence(question, ranked[0]), leading=_count_leading(findings))
+        return Verdict(findings, self.confidence(question, ranked[0]))
 
     def rank(self, question: str, readings: Sequence[Reading]) -> list[Weighed]:
         """Return the sentences of the shortlist, best first."""
@@ -363,12 +360,6 @@ class ReaderJudge:
 def _odds(model: Logistic, question: str, candidate: Candidate, features: PassageFeatures | SentenceFeatures) -> float:
     reason = _REASON_ODDS if gives_reason(question, candidate.text) else 1.0
     return math.exp(model.log_odds(astuple(features))) * reason
-
-
-def _count_leading(findings: Sequence[Finding]) -> int:
-    best, *others = findings
-    alike = bool(others) and others[0].score >= _LEADING_SHARE * best.score and others[0].text != best.text
-    return 2 if alike else 1
 
 
 def _distance(similarity: float | None) -> float:

@@ -96,15 +96,6 @@ def test_copies_of_a_report_are_one_voice():
     assert [citation.article for citation in answer.citations] == ["a", "b", "c"]
 
 
-def test_a_fact_gets_both_sentences_where_neither_leads():
-    findings = (finding("a", 3, 0.9), finding("b", 4, 0.89), finding("b", 5, 0.88))
-    asked = analyse("When did the bridge open?")
-    answer = quote_answer(asked, Verdict(findings, 0.9, leading=2), settings=SETTINGS)
-    assert answer.answer == "Sentence 3 here. [1] Sentence 4 here. [2]"
-    least = dataclasses.replace(SETTINGS, max_sentences=1)
-    assert quote_answer(asked, Verdict(findings, 0.9, leading=2), settings=least).answer == "Sentence 3 here. [1]"
-
-
 @pytest.mark.parametrize(
     "question",
     ["Did China ban seafood from Japan?", "Is the bridge open?", "中国禁止日本水产品了吗？", "橋は開いていますか。"],

@@ -79,13 +79,6 @@ def test_the_short_answer_slices_the_article(calibration):
     assert TEXT[best.short_answer.start : best.short_answer.end] == "Geneva."
 
 
-def test_two_sentences_lead_where_the_reader_is_as_sure_of_either(calibration):
-    assert judged(PointingReader("Geneva"), calibration).leading == 1
-    neither = judged(PointingReader("elsewhere"), calibration, question="Who came?")
-    first, second = (finding.score for finding in neither.findings)
-    assert (second >= 0.9 * first, neither.leading) == (True, 2)
-
-
 def test_a_passage_is_read_behind_its_header_and_without_its_furniture(calibration):
     reader = PointingReader("Geneva")
     judged(reader, calibration)
