@@ -88,9 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("members", nargs="+", metavar="FOLDER=SHARE …", help="a run, or several to be averaged")
     parser.add_argument("--examples", type=Path, required=True, help="folder that training.prepare wrote")
     parser.add_argument("--encoder", type=Path, required=True, help="folder of all-MiniLM-L6-v2")
-    parser.add_argument("--each", type=int, default=1200, help="of each source of the dev split")
+    parser.add_argument("--each", type=int, default=1200, help="pairs of each source")
+    parser.add_argument("--split", choices=("dev", "train"), default="dev", help="train tells what is known by heart")
     options = parser.parse_args(arguments)
-    dev = draw_evenly(TokenisedExamples.load(options.examples / "dev.npz"), each=options.each)
+    dev = draw_evenly(TokenisedExamples.load(options.examples / f"{options.split}.npz"), each=options.each)
     print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS))
     for text in options.members:
         weights = average_runs([parse_member(part) for part in text.split()])
