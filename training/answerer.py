@@ -6,8 +6,8 @@ The weights come from articles that the reader was never trained on, indexed and
 dev share of the training data, the batches of our own news that were kept apart, with their factoid and non-factoid
 questions, and the development half of seeds/questions.jsonl. Batches that contradict each other are indexed and asked
 one at a time; their questions count as two sets, by whether they ask for a fact. The confidence below which the
-answerer declines comes from all sets but the first, the nearest to what people ask, each of which counts as much.
-Nothing is looked up in the test half.
+answerer declines comes from those that ask for facts of news, batches and seeds, the nearest to what people ask, each
+of which counts as much. Nothing is looked up in the test half.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ LEAST_PASSAGES = 4
 MOST_PASSAGES = 60
 # The sets differ in size, and the smallest is the nearest to what people ask.
 WEIGHT_OF_A_SET = 200.0
-LIKEST = ("news", "batches", "nonfactoid", "seeds_dev")
+# Those that ask for no single fact are hardly ever declined, and would raise the bar for the others.
+LIKEST = ("news", "batches", "seeds_dev")
 FOLDS = 5
 FAR = "_far"
 SECTION = "## Confidence"
