@@ -112,8 +112,9 @@ def test_a_graph_is_optimised_once_and_gives_the_same(tmp_path):
     ids = np.arange(1000, 1040, dtype=np.int64)[None, :]
     feed = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
     one, other = (open_session(graph, threads=1).run(["answerable", "start"], feed) for graph in (source, made))
-    assert one[0] == pytest.approx(other[0], abs=1e-3)
-    assert one[1] == pytest.approx(other[1], abs=1e-3)
+    # Sums in another order may round one activation in eight bits the other way.
+    assert one[0] == pytest.approx(other[0], abs=3e-3)
+    assert one[1] == pytest.approx(other[1], abs=3e-3)
 
 
 def test_graphs_whose_file_is_gone_or_replaced_are_cleared_when_another_is_made(tmp_path):
