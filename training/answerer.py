@@ -200,10 +200,10 @@ def _as_asked(questions: Sequence[NewsQuestion]) -> list[Asked]:
 
 def held_out_batches(questions: Sequence[NewsQuestion]) -> dict[tuple[str, ...], list[Asked]]:
     """Return the questions about the batches kept apart that are asked one batch at a time, by their three reports."""
-    reports, _ = read_news()
     batches: dict[tuple[str, ...], list[NewsQuestion]] = defaultdict(list)
     for question in questions:
-        if question.article in reports and is_held_out(question.article) and stands_alone(question.article):
+        kept_apart = is_held_out(question.article) and stands_alone(question.article)
+        if kept_apart and (NEWS / question.article).exists():
             batches[list_batch(question.article)].append(question)
     return {batch: _as_asked(its) for batch, its in sorted(batches.items())}
 

@@ -254,7 +254,7 @@ def _spans(question: NewsQuestion, cut: Slice, quote: str) -> tuple[Slice, ...]:
 
 def _beside(article: NewsArticle, quotes: Sequence[str], *, rng: random.Random) -> Slice | None:
     """Return up to four sentences in a row that touch none of the gold quotes."""
-    sentences = [cut for cut, _ in _sentences(article.text)]
+    sentences = split_sentences(article.text)
     gold = [(place, place + len(quote)) for quote in quotes if (place := article.text.find(quote)) >= 0]
     free = [not any(start < high and low < end for low, high in gold) for start, end in sentences]
     for size in range(rng.randint(1, 4), 0, -1):

@@ -1,5 +1,4 @@
 import random
-from collections import Counter
 
 import pytest
 
@@ -85,8 +84,7 @@ def test_every_question_shows_sentences_that_stand_in_their_articles(folder):
 @pytest.mark.parametrize("folder", [FOLDER, ENTRIES])
 def test_half_of_the_questions_are_near_misses(folder):
     _, questions = read_news(folder)
-    halves = Counter((question.quotes[0][0][:3], question.answerable) for question in questions)
-    assert sum(n for (_, answerable), n in halves.items() if answerable) == len(questions) / 2
+    assert sum(question.answerable for question in questions) == len(questions) / 2
 
 
 def test_sentences_that_sound_alike_are_of_the_same_batch_and_touch_no_gold():

@@ -33,7 +33,7 @@ def answer_at(words: str) -> Answer:
     return Answer(Reading(1.0, -0.5, 2.0, start, start + len(words), (0.0, 0.0, 1.0)), start, start + len(words))
 
 
-def test_the_second_reading_knows_title_and_start_before_and_no_other():
+def test_the_second_reading_knows_title_and_sentence_before_and_no_other():
     pair = in_context(Question("When does it leave?", 0, (), ()), PARAGRAPH, answer_at("nine"))
     assert pair.passage == "Ferries. The harbour is old. A ferry leaves at nine."
     assert pair.passage[pair.header_size :] == "A ferry leaves at nine."
