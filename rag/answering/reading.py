@@ -135,11 +135,11 @@ class DecisionFeatures:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A sentence with its features, and the words in it that the reader points at."""
+    """A sentence with its features, and what was said of its words when its passage was read."""
 
     reading: Reading
     span: Span
-    pointed: Span
+    said: PassageReading
     features: PassageFeatures
 
     @property
@@ -156,6 +156,13 @@ class Candidate:
         """Return the sentence to be read behind its article's title and the sentence before it."""
         head = _head(self.reading) + self._before()
         return Page(head + self.text, len(head))
+
+    def pointed(self, alone: PassageReading) -> Span | None:
+        """Return the words that the passage and the sentence by itself, read as `page()`, point at together."""
+        size = self.span.end - self.span.start
+        end = len(self.page().text)
+        best = self.said.joined(alone.within(end - size, end)).best_within(0, size)
+        return Span(self.span.start + best.start, self.span.start + best.end) if best else None
 
     def _before(self) -> str:
         before = self.reading.before(self.span)
@@ -187,9 +194,10 @@ class PassagesRead:
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """A sentence that was read again, and how well it answers, in 0..1."""
+    """A sentence that was read again, how well it answers, in 0..1, and the words in it that do."""
 
     candidate: Candidate
+    pointed: Span | None
     features: SentenceFeatures
     score: float
 
@@ -237,18 +245,14 @@ class ReaderJudge:
         if not ranked:
             return Verdict((), 0.0)
         findings = tuple(
-            Finding(one.candidate.reading, one.candidate.span, one.score, short_answer=one.candidate.pointed)
-            for one in ranked
+            Finding(one.candidate.reading, one.candidate.span, one.score, short_answer=one.pointed) for one in ranked
         )
         return Verdict(findings, self.confidence(question, ranked[0]))
 
     def rank(self, question: str, readings: Sequence[Reading]) -> list[Weighed]:
         """Return the sentences of the shortlist, best first."""
         candidates = self.shortlist(question, self.read_passages(question, readings))
-        weighed = [
-            Weighed(candidate, features, self._score(question, candidate, features))
-            for candidate, features in self.read_alone(question, candidates)
-        ]
+        weighed = self.read_alone(question, candidates)
         return sorted(weighed, key=lambda one: (-one.score, one.candidate.reading.hit.rank, one.candidate.span))
 
     def confidence(self, question: str, best: Weighed) -> float:
@@ -285,10 +289,10 @@ class ReaderJudge:
                     coverage=coverage(words, weights, text),
                     answerable=read.answerable,
                 )
-                pointed = Span(found.start + shift, found.end + shift)
                 known = surest.get((reading.article.id, span))
                 if known is None or _sureness(features) > _sureness(known.features):
-                    surest[reading.article.id, span] = Candidate(reading, span, pointed, features)
+                    said = read.within(span.start - shift, span.end - shift)
+                    surest[reading.article.id, span] = Candidate(reading, span, said, features)
         return PassagesRead(tuple(surest.values()), sum(sizes[:fitting]))
 
     def _nearest(self, readings: Sequence[Reading]) -> list[Reading]:
@@ -313,26 +317,25 @@ class ReaderJudge:
     def _sizes(self, question: str, pages: Sequence[Page]) -> NDArray[np.int64]:
         return np.array(self.reader.sizes(question, pages), dtype=np.int64)
 
-    def read_alone(self, question: str, candidates: Sequence[Candidate]) -> list[tuple[Candidate, SentenceFeatures]]:
+    def read_alone(self, question: str, candidates: Sequence[Candidate]) -> list[Weighed]:
         """Return candidates with what reading each sentence by itself adds: a neighbour cannot answer in its place."""
         read = self.reader.read(question, [candidate.page() for candidate in candidates])
         words = sorted(set(terms(question)))
         weights, asked = self.rarity(words), analyse(question)
-        return [
-            (
-                candidate,
-                SentenceFeatures(
-                    pointed=candidate.features.pointed,
-                    passage=candidate.features.passage,
-                    coverage=candidate.features.coverage,
-                    answerable=candidate.features.answerable,
-                    covered=coverage(words, weights, candidate.page_in_context().text),
-                    wanted=contains_wanted(asked, candidate.text, question),
-                    alone=reading.answerable,
-                ),
+        weighed = []
+        for candidate, alone in zip(candidates, read, strict=True):
+            features = SentenceFeatures(
+                pointed=candidate.features.pointed,
+                passage=candidate.features.passage,
+                coverage=candidate.features.coverage,
+                answerable=candidate.features.answerable,
+                covered=coverage(words, weights, candidate.page_in_context().text),
+                wanted=contains_wanted(asked, candidate.text, question),
+                alone=alone.answerable,
             )
-            for candidate, reading in zip(candidates, read, strict=True)
-        ]
+            score = self._score(question, candidate, features)
+            weighed.append(Weighed(candidate, candidate.pointed(alone), features, score))
+        return weighed
 
     def _score(self, question: str, candidate: Candidate, features: SentenceFeatures) -> float:
         odds = _odds(self._models.sentence, question, candidate, features)

@@ -11,10 +11,10 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,12 +67,27 @@ class PassageReading:
 
     def best_within(self, start: int, end: int) -> Pointed | None:
         """Return the best span of at most 30 tokens inside a slice of the passage; None if no token lies there."""
-        inside = np.flatnonzero((self.tokens[:, 0] >= start) & (self.tokens[:, 1] <= end))
-        best = best_span(self.starts[inside], self.ends[inside])
+        inside = self.within(start, end)
+        best = best_span(inside.starts, inside.ends)
         if best is None:
             return None
         first, last, score = best
-        return Pointed(start=int(self.tokens[inside[first], 0]), end=int(self.tokens[inside[last], 1]), score=score)
+        return Pointed(start=start + int(inside.tokens[first, 0]), end=start + int(inside.tokens[last, 1]), score=score)
+
+    def within(self, start: int, end: int) -> Self:
+        """Return what is said of a slice of the passage: the tokens that lie in it, as slices of it."""
+        inside = (self.tokens[:, 0] >= start) & (self.tokens[:, 1] <= end)
+        return replace(self, starts=self.starts[inside], ends=self.ends[inside], tokens=self.tokens[inside] - start)
+
+    def joined(self, other: PassageReading) -> Self:
+        """Return this reading with the log-probabilities of another of the same text added.
+
+        That is a product of experts (Hinton, Neural Computation 2002), not made to sum to 1. A reading that cuts the
+        text into other tokens adds nothing.
+        """
+        if not np.array_equal(self.tokens, other.tokens):
+            return self
+        return replace(self, starts=self.starts + other.starts, ends=self.ends + other.ends)
 
 
 @dataclass(frozen=True, slots=True)

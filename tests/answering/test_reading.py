@@ -1,6 +1,7 @@
 import dataclasses
 import itertools
 import json
+import re
 
 import numpy as np
 import pytest
@@ -40,8 +41,7 @@ class PointingReader:
         return [len(page.text.split()) for page in passages]
 
     def _reading(self, page):
-        starts = [page.text.index(word, page.header_size) for word in page.text[page.header_size :].split()]
-        tokens = np.array([[start, start + len(page.text[start:].split()[0])] for start in starts])
+        tokens = np.array([word.span() for word in re.compile(r"\S+").finditer(page.text, page.header_size)])
         sure = np.array([0.0 if page.text[a:b].startswith(self.word) else -9.0 for a, b in tokens], np.float32)
         return PassageReading(self.answerable, sure, sure, tokens)
 
@@ -77,6 +77,22 @@ def test_the_sentence_that_the_reader_points_into_comes_first(calibration):
 def test_the_short_answer_slices_the_article(calibration):
     best = judged(PointingReader("Geneva"), calibration).findings[0]
     assert TEXT[best.short_answer.start : best.short_answer.end] == "Geneva."
+
+
+def test_the_short_answer_is_what_the_passage_and_the_sentence_alone_point_at_together(calibration):
+    class SureOfWords(PointingReader):
+        """Finds "Geneva" a little likelier in a passage, and "protested" much likelier in the sentence alone."""
+
+        def _reading(self, page):
+            read = super()._reading(page)
+            alone = page.text == "Japan protested in Geneva."
+            sureness = {"Geneva.": -3.0 if alone else -1.0, "protested": -1.0 if alone else -1.5}
+            sure = np.array([sureness.get(page.text[a:b], -9.0) for a, b in read.tokens], np.float32)
+            return PassageReading(read.answerable, sure, sure, read.tokens)
+
+    found = judged(SureOfWords("Geneva"), calibration).findings
+    short = next(one.short_answer for one in found if one.text == "Japan protested in Geneva.")
+    assert TEXT[short.start : short.end] == "protested"
 
 
 def test_a_passage_is_read_behind_its_header_and_without_its_furniture(calibration):
@@ -184,9 +200,11 @@ def test_a_sentence_that_leans_on_the_one_before_is_read_behind_it():
     spans = (Span(0, 21), Span(22, len(text)))
     reading = Reading(Hit(Passage("a", 0, 0, len(text), spans), 1.0, 1), article)
     features = PassageFeatures(pointed=0.0, passage=1.0, coverage=0.0, answerable=0.0)
-    leaning = Candidate(reading, spans[1], spans[1], features).page()
+    nothing = np.zeros(0, np.float32)
+    said = PassageReading(0.0, nothing, nothing, np.zeros((0, 2), np.int64))
+    leaning = Candidate(reading, spans[1], said, features).page()
     assert leaning == Page(text, header_size=22)
-    assert Candidate(reading, spans[0], spans[0], features).page() == Page("China banned seafood.")
+    assert Candidate(reading, spans[0], said, features).page() == Page("China banned seafood.")
 
 
 def test_what_a_sentence_says_alone_can_turn_the_order(calibration, tmp_path):
