@@ -6,8 +6,9 @@
 
 Parts: `squad` SQuAD 2.0's half, read paragraph by paragraph; `seeds` questions about the articles that ship, beside the
 answerer that compares; `scifact` ranking anew by reading; `clapnq` what is cited, and what is declined; `wice` and
-`altered` whether evidence supports a claim; `twins` where one word decides; `cold` the time of a cold answer. Sets that
-are not in `--data` are named and left out. `--out` keeps the lines as JSON.
+`altered` whether evidence supports a claim; `twins` where one word decides; `pointing` the words that are the short
+answer; `cold` the time of a cold answer. Sets that are not in `--data` are named and left out. `--out` keeps the lines
+as JSON.
 """
 
 from __future__ import annotations
@@ -33,13 +34,14 @@ from rag.evaluation.evaluate import Evaluation, Result
 from rag.evaluation.statistics import Difference, Estimate, estimate_mean, paired_difference
 from rag.loading import encoder_of
 from rag.models.encoder import Encoder
-from rag.models.reader import own_folder
+from rag.models.reader import Reader, own_folder
 from rag.models.sources import find_model
 from rag.progress import Reporting, StageProgress
 from rag.scoring import Selection, score, with_settings
 from training import evaluate, twins
 from training.answerability import Combination, read_combination
 from training.measures import Figure, bootstrap_auroc
+from training.pointing import held_out_facts, measure_pointing
 from training.reference import OnnxScorer
 from training.squad import read_squad
 from training.tokens import load_tokenizer
@@ -232,6 +234,17 @@ def where_one_word_decides(bench: Bench) -> Iterator[Line]:
         yield line("twins", kind, found)
 
 
+def pointing(bench: Bench) -> Iterator[Line]:
+    """Yield how well the short answer is found by a passage's reading, the sentence's own, and both."""
+    articles, questions = held_out_facts(bench.sample)
+    found = measure_pointing(Reader(bench.folder), articles=articles, questions=questions)
+    for name, (overlaps, exact) in found.items():
+        yield line("pointing", f"short answer by {name}, F1", estimate_mean(overlaps))
+        yield line("pointing", f"short answer by {name}, exact", estimate_mean(exact))
+    gain = paired_difference(found["both"][1], found["passage"][1])
+    yield line("pointing", f"exact by both, more than by the passage (paired, p={gain.p:.3f})", gain)
+
+
 def cold_answer(bench: Bench) -> Iterator[Line]:
     """Yield the time of a cold answer as a share of what importing sentence-transformers takes: least to most."""
     python = [sys.executable, "-m", "rag"]
@@ -256,6 +269,7 @@ PARTS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "wice": wice,
     "altered": altered,
     "twins": where_one_word_decides,
+    "pointing": pointing,
     "cold": cold_answer,
 }
 
