@@ -41,7 +41,7 @@ from rag.scoring import Selection, score, with_settings
 from training import evaluate, twins
 from training.answerability import Combination, read_combination
 from training.measures import Figure, bootstrap_auroc
-from training.pointing import held_out_facts, measure_pointing
+from training.pointing import list_held_out_facts, measure_pointing
 from training.reference import OnnxScorer
 from training.squad import read_squad
 from training.tokens import load_tokenizer
@@ -234,14 +234,13 @@ def where_one_word_decides(bench: Bench) -> Iterator[Line]:
         yield line("twins", kind, found)
 
 
-def pointing(bench: Bench) -> Iterator[Line]:
+def short_answers(bench: Bench) -> Iterator[Line]:
     """Yield how well the short answer is found by a passage's reading, the sentence's own, and both."""
-    articles, questions = held_out_facts(bench.sample)
-    found = measure_pointing(Reader(bench.folder), articles=articles, questions=questions)
-    for name, (overlaps, exact) in found.items():
-        yield line("pointing", f"short answer by {name}, F1", estimate_mean(overlaps))
-        yield line("pointing", f"short answer by {name}, exact", estimate_mean(exact))
-    gain = paired_difference(found["both"][1], found["passage"][1])
+    found = measure_pointing(Reader(bench.folder), list_held_out_facts(bench.sample))
+    for name, pointing in found.items():
+        yield line("pointing", f"short answer by {name}, F1", estimate_mean(pointing.f1))
+        yield line("pointing", f"short answer by {name}, exact", estimate_mean(pointing.exact))
+    gain = paired_difference(found["the passage"].exact, found["both"].exact)
     yield line("pointing", f"exact by both, more than by the passage (paired, p={gain.p:.3f})", gain)
 
 
@@ -269,7 +268,7 @@ PARTS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "wice": wice,
     "altered": altered,
     "twins": where_one_word_decides,
-    "pointing": pointing,
+    "pointing": short_answers,
     "cold": cold_answer,
 }
 

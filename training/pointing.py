@@ -1,7 +1,7 @@
 """Where the reader points: the words of the gold sentence that each of its readings, and both, take for the answer.
 
-The questions are those for a fact of our own news that were kept apart. Each is asked of its gold sentence, read in a
-window of the article behind the title, and by itself, as the answerer does.
+The questions are those for a fact of our own news that were kept apart. The gold sentence is read as the answerer reads
+one: in a passage behind the title, and by itself or, where it leans on the one before, behind that.
 """
 
 from __future__ import annotations
@@ -9,52 +9,88 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from rag.models.reader import Page, PassageReading, Reader
-from training.examples import cut_window
+from rag.answering.judging import leans
+from rag.answering.reading import PassageReader
+from rag.models.reader import Page, PassageReading
+from training.examples import cut_window, start_before
 from training.measures import compute_exact, compute_f1
 from training.news import NewsArticle, NewsQuestion, is_held_out, read_news
 
 KINDS = frozenset({"factoid", "who-said"})
+# As many words as the splitter mostly gives a passage.
 WINDOW_WORDS = 110
 SEED = 20261126
 
 
-def held_out_facts(limit: int = 0) -> tuple[dict[str, NewsArticle], list[NewsQuestion]]:
-    """Return the articles, and the questions for a fact about those kept apart; at most `limit` at random, or all."""
+@dataclass(frozen=True, slots=True)
+class Gold:
+    """A question with a sentence that holds its answer, as a slice of the article."""
+
+    question: NewsQuestion
+    article: NewsArticle
+    start: int
+    end: int
+
+    @property
+    def sentence(self) -> str:
+        """Return the sentence, verbatim."""
+        return self.article.text[self.start : self.end]
+
+
+@dataclass(frozen=True, slots=True)
+class Pointing:
+    """How one way of reading fares, question by question: F1 over words, and whether the answer is exact."""
+
+    f1: list[float] = field(default_factory=list)
+    exact: list[float] = field(default_factory=list)
+
+
+def list_held_out_facts(limit: int = 0) -> list[Gold]:
+    """Return the questions for a fact about articles kept apart; at most `limit` at random, or all."""
     articles, questions = read_news()
     facts = [one for one in questions if one.answerable and one.kind in KINDS and is_held_out(one.article)]
-    return articles, random.Random(SEED).sample(facts, limit) if 0 < limit < len(facts) else facts
+    gold = [found for one in facts if (found := _find_gold(one, articles)) is not None]
+    return random.Random(SEED).sample(gold, limit) if 0 < limit < len(gold) else gold
 
 
-def point_at(reader: Reader, question: NewsQuestion, *, article: NewsArticle, rng: random.Random) -> dict[str, str]:
-    """Return the words of the first gold sentence that each way of reading points at, by the way's name."""
-    quote = next(quote for name, quote in question.quotes if name == article.name)
-    start = article.text.index(quote)
-    low, high = cut_window(article.text, around=(start, start + len(quote)), max_words=WINDOW_WORDS, rng=rng)
+def _find_gold(question: NewsQuestion, articles: Mapping[str, NewsArticle]) -> Gold | None:
+    """Return the first gold sentence that holds a form of the answer; None if the answer is in no sentence's words."""
+    for name, quote in question.quotes:
+        if any(answer.casefold() in quote.casefold() for answer in question.answers):
+            start = articles[name].text.index(quote)
+            return Gold(question, articles[name], start, start + len(quote))
+    return None
+
+
+def point(reader: PassageReader, gold: Gold, *, rng: random.Random) -> dict[str, str]:
+    """Return the words of the gold sentence that each way of reading points at, by the way's name."""
+    article, sentence = gold.article, gold.sentence
+    low, high = cut_window(article.text, around=(gold.start, gold.end), max_words=WINDOW_WORDS, rng=rng)
     head = article.header
-    passage, alone = reader.read(question.question, [Page(head + article.text[low:high], len(head)), Page(quote)])
-    place = len(head) + start - low
-    said = passage.within(place, place + len(quote))
-    ways = {"passage": said, "sentence alone": alone, "both": said.joined(alone)}
-    return {name: _words(reading, quote) for name, reading in ways.items()}
+    before = article.text[start_before(article.text, gold.start) : gold.start] if leans(sentence) else ""
+    passage, alone = reader.read(
+        gold.question.question, [Page(head + article.text[low:high], len(head)), Page(before + sentence, len(before))]
+    )
+    place = len(head) + gold.start - low
+    words = passage.within(place, place + len(sentence))
+    again = alone.within(len(before), len(before) + len(sentence))
+    ways = {"the passage": words, "the sentence alone": again, "both": words.combined_with(again)}
+    return {name: _best(reading, sentence) for name, reading in ways.items()}
 
 
-def measure_pointing(
-    reader: Reader, *, articles: Mapping[str, NewsArticle], questions: Sequence[NewsQuestion]
-) -> dict[str, tuple[list[float], list[float]]]:
-    """Return for each way of reading the F1 over words of every question's answer, and whether it is exact."""
+def measure_pointing(reader: PassageReader, gold: Sequence[Gold]) -> dict[str, Pointing]:
+    """Return how each way of reading fares, by its name."""
     rng = random.Random(SEED)
-    figures: dict[str, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
-    for question in questions:
-        found = point_at(reader, question, article=articles[question.article], rng=rng)
-        for name, words in found.items():
-            overlaps, exact = figures[name]
-            overlaps.append(compute_f1(words, answers=question.answers))
-            exact.append(compute_exact(words, answers=question.answers))
+    figures: dict[str, Pointing] = defaultdict(Pointing)
+    for one in gold:
+        for name, words in point(reader, one, rng=rng).items():
+            figures[name].f1.append(compute_f1(words, answers=one.question.answers))
+            figures[name].exact.append(compute_exact(words, answers=one.question.answers))
     return dict(figures)
 
 
-def _words(reading: PassageReading, quote: str) -> str:
-    found = reading.best_within(0, len(quote))
-    return quote[found.start : found.end] if found else ""
+def _best(reading: PassageReading, sentence: str) -> str:
+    found = reading.best_within(0, len(sentence))
+    return sentence[found.start : found.end] if found else ""

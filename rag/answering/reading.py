@@ -1,10 +1,11 @@
 """The judge that reads: a sentence answers when the reading model points into it, and its passage ranks well.
 
-It reads twice: the nearest passages, to see where the reader points, and then the sentences that come out best, each
-by itself. What it reads is bounded in tokens, best first: a bound in time would give another answer on another machine.
-Logistic models weigh what the reader says, how near the passage is, and which words of the question stand
-in the sentence: one for the shortlist, one for the best sentence, one for the confidence that it answers. They are
-fitted by `python -m training.answerer`, never on the test half of the questions.
+It reads twice: the nearest passages, to see where the reader points, and then the sentences that come out best, each by
+itself. The words that both readings point at together are the short answer. What it reads is bounded in tokens, best
+first: a bound in time would give another answer on another machine. Logistic models weigh what the reader says, how
+near the passage is, and which words of the question stand in the sentence: one for the shortlist, one for the best
+sentence, one for the confidence that it answers. They are fitted by `python -m training.answerer`, never on the test
+half of the questions.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -135,11 +136,11 @@ class DecisionFeatures:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A sentence with its features, and what was said of its words when its passage was read."""
+    """A sentence with its features, and what the reading of its passage says of its words."""
 
     reading: Reading
     span: Span
-    said: PassageReading
+    words: PassageReading = field(compare=False)
     features: PassageFeatures
 
     @property
@@ -157,11 +158,11 @@ class Candidate:
         head = _head(self.reading) + self._before()
         return Page(head + self.text, len(head))
 
-    def pointed(self, alone: PassageReading) -> Span | None:
-        """Return the words that the passage and the sentence by itself, read as `page()`, point at together."""
-        size = self.span.end - self.span.start
-        end = len(self.page().text)
-        best = self.said.joined(alone.within(end - size, end)).best_within(0, size)
+    def short_answer(self, alone: PassageReading) -> Span | None:
+        """Return the words that the readings of its passage and of `page()` point at together."""
+        page = self.page()
+        both = self.words.combined_with(alone.within(page.header_size, len(page.text)))
+        best = both.best_within(0, len(self.text))
         return Span(self.span.start + best.start, self.span.start + best.end) if best else None
 
     def _before(self) -> str:
@@ -197,7 +198,7 @@ class Weighed:
     """A sentence that was read again, how well it answers, in 0..1, and the words in it that do."""
 
     candidate: Candidate
-    pointed: Span | None
+    short_answer: Span | None
     features: SentenceFeatures
     score: float
 
@@ -245,14 +246,15 @@ class ReaderJudge:
         if not ranked:
             return Verdict((), 0.0)
         findings = tuple(
-            Finding(one.candidate.reading, one.candidate.span, one.score, short_answer=one.pointed) for one in ranked
+            Finding(one.candidate.reading, one.candidate.span, one.score, short_answer=one.short_answer)
+            for one in ranked
         )
         return Verdict(findings, self.confidence(question, ranked[0]))
 
     def rank(self, question: str, readings: Sequence[Reading]) -> list[Weighed]:
         """Return the sentences of the shortlist, best first."""
         candidates = self.shortlist(question, self.read_passages(question, readings))
-        weighed = self.read_alone(question, candidates)
+        weighed = self.weigh(question, candidates)
         return sorted(weighed, key=lambda one: (-one.score, one.candidate.reading.hit.rank, one.candidate.span))
 
     def confidence(self, question: str, best: Weighed) -> float:
@@ -280,7 +282,8 @@ class ReaderJudge:
         for reading, read in zip(nearest[:fitting], self.reader.read(question, pages[:fitting]), strict=True):
             shift = reading.hit.passage.start - len(_head(reading))
             for span, text in reading.sentences():
-                found = read.best_within(span.start - shift, span.end - shift)
+                said = read.within(span.start - shift, span.end - shift)
+                found = said.best_within(0, len(text))
                 if found is None:
                     continue
                 features = PassageFeatures(
@@ -291,7 +294,6 @@ class ReaderJudge:
                 )
                 known = surest.get((reading.article.id, span))
                 if known is None or _sureness(features) > _sureness(known.features):
-                    said = read.within(span.start - shift, span.end - shift)
                     surest[reading.article.id, span] = Candidate(reading, span, said, features)
         return PassagesRead(tuple(surest.values()), sum(sizes[:fitting]))
 
@@ -317,8 +319,8 @@ class ReaderJudge:
     def _sizes(self, question: str, pages: Sequence[Page]) -> NDArray[np.int64]:
         return np.array(self.reader.sizes(question, pages), dtype=np.int64)
 
-    def read_alone(self, question: str, candidates: Sequence[Candidate]) -> list[Weighed]:
-        """Return candidates with what reading each sentence by itself adds: a neighbour cannot answer in its place."""
+    def weigh(self, question: str, candidates: Sequence[Candidate]) -> list[Weighed]:
+        """Return candidates with their scores, each read by itself: a neighbour cannot answer in its place."""
         read = self.reader.read(question, [candidate.page() for candidate in candidates])
         words = sorted(set(terms(question)))
         weights, asked = self.rarity(words), analyse(question)
@@ -334,7 +336,7 @@ class ReaderJudge:
                 alone=alone.answerable,
             )
             score = self._score(question, candidate, features)
-            weighed.append(Weighed(candidate, candidate.pointed(alone), features, score))
+            weighed.append(Weighed(candidate, candidate.short_answer(alone), features, score))
         return weighed
 
     def _score(self, question: str, candidate: Candidate, features: SentenceFeatures) -> float:

@@ -79,11 +79,11 @@ class PassageReading:
         inside = (self.tokens[:, 0] >= start) & (self.tokens[:, 1] <= end)
         return replace(self, starts=self.starts[inside], ends=self.ends[inside], tokens=self.tokens[inside] - start)
 
-    def joined(self, other: PassageReading) -> Self:
-        """Return this reading with the log-probabilities of another of the same text added.
+    def combined_with(self, other: PassageReading) -> Self:
+        """Return this reading with the log-probabilities of another of the same text added, not normalised.
 
-        That is a product of experts (Hinton, Neural Computation 2002), not made to sum to 1. A reading that cuts the
-        text into other tokens adds nothing.
+        That is a product of experts (Hinton 2002, doi 10.1162/089976602760128018). `answerable` stays as it is, and so
+        does all else where the other cuts the text into other tokens.
         """
         if not np.array_equal(self.tokens, other.tokens):
             return self

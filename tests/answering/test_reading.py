@@ -79,20 +79,36 @@ def test_the_short_answer_slices_the_article(calibration):
     assert TEXT[best.short_answer.start : best.short_answer.end] == "Geneva."
 
 
+class SureOfWords(PointingReader):
+    """Finds words as likely as it is told, in log-probabilities: in a passage, and in a page without the title."""
+
+    def __init__(self, passage, alone):
+        super().__init__("")
+        self.sure = {True: passage, False: alone}
+
+    def _reading(self, page):
+        read = super()._reading(page)
+        known = self.sure[page.text.startswith("The ban.")]
+        sure = np.array([known.get(page.text[low:high], -9.0) for low, high in read.tokens], np.float32)
+        return PassageReading(read.answerable, sure, sure, read.tokens)
+
+
 def test_the_short_answer_is_what_the_passage_and_the_sentence_alone_point_at_together(calibration):
-    class SureOfWords(PointingReader):
-        """Finds "Geneva" a little likelier in a passage, and "protested" much likelier in the sentence alone."""
-
-        def _reading(self, page):
-            read = super()._reading(page)
-            alone = page.text == "Japan protested in Geneva."
-            sureness = {"Geneva.": -3.0 if alone else -1.0, "protested": -1.0 if alone else -1.5}
-            sure = np.array([sureness.get(page.text[a:b], -9.0) for a, b in read.tokens], np.float32)
-            return PassageReading(read.answerable, sure, sure, read.tokens)
-
-    found = judged(SureOfWords("Geneva"), calibration).findings
+    reader = SureOfWords({"Geneva.": -1.0, "protested": -1.5}, {"Japan": -1.0, "protested": -1.5})
+    found = judged(reader, calibration).findings
     short = next(one.short_answer for one in found if one.text == "Japan protested in Geneva.")
     assert TEXT[short.start : short.end] == "protested"
+
+
+def test_the_short_answer_of_a_sentence_that_leans_lies_in_it(calibration):
+    text = "China banned seafood. It did so in August."
+    article = Article(id="a", path="a.md", text=text, title="The ban")
+    passage = Passage("a", 0, 0, len(text), (Span(0, 21), Span(22, len(text))))
+    reader = SureOfWords({"August.": -1.0, "did": -2.0}, {"seafood.": -0.1, "August.": -2.0, "did": -1.5})
+    judge = ReaderJudge(reader, rarity=lambda words: np.ones(len(words)), calibration=calibration)
+    findings = judge.judge("When was seafood banned?", [Reading(Hit(passage, 1.0, 1), article)]).findings
+    short = next(one.short_answer for one in findings if one.text == "It did so in August.")
+    assert text[short.start : short.end] == "August."
 
 
 def test_a_passage_is_read_behind_its_header_and_without_its_furniture(calibration):

@@ -8,48 +8,68 @@ import re
 import numpy as np
 
 from rag.models.reader import PassageReading
-from training.news import NewsArticle, NewsQuestion, is_held_out, stands_alone
-from training.pointing import KINDS, held_out_facts, measure_pointing, point_at
+from training.news import NewsArticle, NewsQuestion, is_held_out
+from training.pointing import KINDS, Gold, list_held_out_facts, measure_pointing, point
 
 QUOTE = "The ferry left at nine from the old pier."
-ARTICLE = NewsArticle("a01.md", "The harbour", "Post", "2031-01-01", f"The harbour is old. {QUOTE} It was late.")
-QUESTION = NewsQuestion(
-    question="When did the ferry leave?", answerable=True, kind="factoid", answers=("nine",),
-    quotes=(("a01.md", QUOTE),),
-)  # fmt: skip
+LEANING = "It was late."
+TEXT = f"The harbour is old. {QUOTE} {LEANING}"
+ARTICLE = NewsArticle("a01.md", "The harbour", "Post", "2031-01-01", TEXT)
 
 
-class Fake:
-    """Reads words: in a passage `first` is likeliest, in a sentence alone `second`, by these log-probabilities."""
+def gold(sentence, *, answer):
+    question = NewsQuestion(
+        question="When did the ferry leave?", answerable=True, kind="factoid", answers=(answer,),
+        quotes=(("a01.md", sentence),),
+    )  # fmt: skip
+    start = TEXT.index(sentence)
+    return Gold(question, ARTICLE, start, start + len(sentence))
+
+
+class FakeReader:
+    """Finds words as likely as it is told, in log-probabilities: in a passage, and in a page without the title."""
+
+    name, revision = "fake", "1"
 
     def __init__(self, passage, alone):
-        self.scores = {True: passage, False: alone}
+        self.passage = passage
+        self.alone = alone
+        self.pages = []
 
     def read(self, _question, passages):
+        self.pages += passages
         return [self._reading(page) for page in passages]
 
     def _reading(self, page):
         tokens = np.array([word.span() for word in re.compile(r"\w+").finditer(page.text, page.header_size)])
-        known = self.scores[page.text != QUOTE]
+        known = self.passage if page.text.startswith(ARTICLE.header) else self.alone
         sure = np.array([known.get(page.text[low:high], -9.0) for low, high in tokens])
         return PassageReading(0.0, sure, sure, tokens)
 
 
 def test_both_readings_are_weighed_together():
-    reader = Fake({"pier": -1.0, "nine": -1.5}, {"ferry": -1.0, "nine": -1.5})
-    found = point_at(reader, QUESTION, article=ARTICLE, rng=random.Random(1))
-    assert found == {"passage": "pier", "sentence alone": "ferry", "both": "nine"}
+    reader = FakeReader({"pier": -1.0, "nine": -1.5}, {"ferry": -1.0, "nine": -1.5})
+    found = point(reader, gold(QUOTE, answer="nine"), rng=random.Random(1))
+    assert found == {"the passage": "pier", "the sentence alone": "ferry", "both": "nine"}
+
+
+def test_a_sentence_that_leans_is_read_behind_the_one_before():
+    reader = FakeReader({"late": -1.0}, {"late": -1.0, "nine": -0.1})
+    found = point(reader, gold(LEANING, answer="late"), rng=random.Random(1))
+    assert reader.pages[1].text == f"{QUOTE} {LEANING}"
+    assert set(found.values()) == {"late"}
 
 
 def test_a_question_counts_by_its_answers():
-    reader = Fake({"pier": -1.0}, {"nine": -0.5})
-    figures = measure_pointing(reader, articles={"a01.md": ARTICLE}, questions=[QUESTION])
-    assert figures == {"passage": ([0.0], [0.0]), "sentence alone": ([1.0], [1.0]), "both": ([1.0], [1.0])}
+    reader = FakeReader({"pier": -1.0}, {"nine": -0.5})
+    figures = measure_pointing(reader, [gold(QUOTE, answer="nine")])
+    assert {name: (one.f1, one.exact) for name, one in figures.items()} == {
+        "the passage": ([0.0], [0.0]), "the sentence alone": ([1.0], [1.0]), "both": ([1.0], [1.0])
+    }  # fmt: skip
 
 
 def test_facts_alone_are_asked_that_were_kept_apart():
-    articles, questions = held_out_facts(50)
-    assert len(questions) == 50
-    assert all(is_held_out(one.article) and one.answerable and one.kind in KINDS for one in questions)
-    assert {one.article for one in questions} <= set(articles)
-    assert any(stands_alone(one.article) for one in questions)
+    facts = list_held_out_facts(50)
+    assert len(facts) == 50
+    assert all(is_held_out(one.question.article) and one.question.kind in KINDS for one in facts)
+    assert all(any(a.casefold() in one.sentence.casefold() for a in one.question.answers) for one in facts)
