@@ -223,7 +223,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="the JSON file that the figures are written to")
     parser.add_argument("--encoder", type=Path, help="folder of all-MiniLM-L6-v2, for the cosine baseline")
     parser.add_argument("--limit", type=int, default=0, help="ask only so many questions of the SQuAD half; 0 asks all")
-    parser.add_argument("--dev-limit", type=int, default=0, help="measure on so many dev examples; 0 takes all")
+    parser.add_argument(
+        "--dev-limit", type=int, default=0, help="measure on so many dev examples, the sources alike; 0 takes all"
+    )
     parser.add_argument("--only", default="dev,squad,clapnq,wice,altered", help="the sets to measure, by comma")
     parser.add_argument("--threads", type=int, default=2, help="threads of ONNX Runtime")
     options = parser.parse_args(arguments)

@@ -307,7 +307,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--encoder", type=Path, required=True, help="folder of all-MiniLM-L6-v2")
     parser.add_argument("--out", type=Path, required=True, help="folder that the model is written to")
     parser.add_argument("--weights", choices=("average", "masters"), default="average", help="which weights to export")
-    parser.add_argument("--dev-limit", type=int, default=0, help="measure on so many dev examples; 0 takes all")
+    parser.add_argument(
+        "--dev-limit", type=int, default=0, help="measure on so many dev examples, the sources alike; 0 takes all"
+    )
     parser.add_argument("--variant", help="export this variant without measuring the others")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)

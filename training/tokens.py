@@ -55,8 +55,16 @@ class TokenisedExamples:
         )
 
     def draw(self, count: int, *, seed: int = 13) -> TokenisedExamples:
-        """Return so many examples at random, all of them for 0."""
-        return self.take(np.random.default_rng(seed).permutation(len(self))[:count]) if count else self
+        """Return so many examples at random, as many of one source as of another while both last; all of them for 0."""
+        if not count:
+            return self
+        sources = np.array([name.split(" · ")[0] for name in self.names])[self.groups]
+        order = np.random.default_rng(seed).permutation(len(self))
+        turns = np.empty(len(self), dtype=np.int64)
+        for source in np.unique(sources):
+            rows = order[sources[order] == source]
+            turns[rows] = np.arange(len(rows))
+        return self.take(order[np.argsort(turns[order], kind="stable")][:count])
 
     def save(self, path: Path) -> None:
         """Write the arrays to a .npz file."""

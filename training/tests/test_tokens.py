@@ -1,3 +1,6 @@
+from collections import Counter
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -50,6 +53,14 @@ def test_as_many_as_asked_are_drawn_each_once_and_the_same_each_time():
     assert len(examples.draw(3)) == 3
     assert sorted(examples.draw(9).sizes.tolist()) == [2, 3, 4, 5]
     assert examples.draw(0) is examples
+
+
+def test_small_sources_are_drawn_whole_and_large_ones_alike():
+    examples = make_examples([3] * 16)
+    groups = np.array([0] * 2 + [1] * 3 + [2] * 2 + [3] * 9, dtype=np.int32)
+    drawn = replace(examples, groups=groups, names=("few · a", "some · a", "some · b", "many · a")).draw(8)
+    counts = Counter(drawn.names[group].split(" · ")[0] for group in drawn.groups)
+    assert counts == {"few": 2, "some": 3, "many": 3}
 
 
 @pytest.mark.parametrize(("span", "expected"), [((0, 3), (0, 0)), ((2, 6), (0, 1)), ((3, 4), None)])
