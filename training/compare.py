@@ -56,7 +56,7 @@ class TorchScorer:
 
 def draw_evenly(dev: TokenisedExamples, *, each: int) -> TokenisedExamples:
     """Return up to so many questions of each of `SOURCES`, and of all others together."""
-    sources = np.array([name.split(" · ")[0] for name in dev.names])[dev.groups]
+    sources = dev.list_sources()
     order = np.random.default_rng(SEED).permutation(np.flatnonzero(dev.answerable >= 0))
     kinds = [*(sources[order] == source for source in SOURCES), ~np.isin(sources[order], SOURCES)]
     return dev.take(np.concatenate([order[kind][:each] for kind in kinds]))

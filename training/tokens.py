@@ -54,11 +54,15 @@ class TokenisedExamples:
             ids=np.concatenate(ids) if ids else self.ids[:0], offsets=offsets, names=self.names, **columns
         )
 
+    def list_sources(self) -> NDArray[np.str_]:
+        """Return the source of each example, (n,)."""
+        return np.array([name.split(" · ")[0] for name in self.names])[self.groups]
+
     def draw(self, count: int, *, seed: int = 13) -> TokenisedExamples:
         """Return so many examples at random, as many of one source as of another while both last; all of them for 0."""
         if not count:
             return self
-        sources = np.array([name.split(" · ")[0] for name in self.names])[self.groups]
+        sources = self.list_sources()
         order = np.random.default_rng(seed).permutation(len(self))
         turns = np.empty(len(self), dtype=np.int64)
         for source in np.unique(sources):

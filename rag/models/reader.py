@@ -54,10 +54,10 @@ class Pointed:
 
 @dataclass(frozen=True, slots=True)
 class PassageReading:
-    """What the reader makes of one passage for one question.
+    """What the reader makes of one passage, or of a slice of it, for one question.
 
     `answerable` is the logit that the passage answers. `starts` and `ends` are log-probabilities over the tokens
-    behind the header (m,), and `tokens` are these tokens as slices of the page's text (m, 2).
+    behind the header (m,), or those of the slice, and `tokens` are these tokens as slices of the text (m, 2).
     """
 
     answerable: float
