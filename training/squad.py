@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
+from rag.records import Span
 from training.answerability import Combination, list_features
 from training.examples import split_sentences
 from training.measures import (
@@ -42,8 +43,7 @@ class Answer:
     """The best window of a question's paragraph as it was read, and the slice of the paragraph that its span is."""
 
     reading: Reading
-    start: int
-    end: int
+    span: Span
 
 
 def read_squad(path: Path, *, limit: int = 0) -> tuple[list[SourcePassage], list[Question]]:
@@ -98,7 +98,14 @@ def evaluate_squad(
         scorer, tokenizer=tokenizer, paragraphs=paragraphs, questions=questions, combination=combination, header=header
     )
     scores = combination.apply(list_features([answer.reading for answer in answers]))
-    return measure_answers(paragraphs, questions, answers, scores=scores, threshold=combination.threshold)
+    spans = [answer.span for answer in answers]
+    raw = np.array([answer.reading.answerable for answer in answers])
+    truth = np.array([bool(question.answers) for question in questions])
+    return {
+        **measure_answers(paragraphs, questions, spans, scores=scores, threshold=combination.threshold),
+        "auroc_head_alone": bootstrap_auroc(raw, truth),
+        "calibration_error": compute_calibration_error(1 / (1 + np.exp(-scores)), truth),
+    }
 
 
 def answer_questions(
@@ -126,22 +133,22 @@ def answer_questions(
         if i not in best or odds[j] > odds[best[i]]:
             best[i] = j
     chosen = [best[i] for i in range(len(questions))]
-    return [Answer(readings[j], readings[j].start + owners[j][1], readings[j].end + owners[j][1]) for j in chosen]
+    return [Answer(readings[j], Span(readings[j].start + owners[j][1], readings[j].end + owners[j][1])) for j in chosen]
 
 
 def measure_answers(
     paragraphs: Sequence[SourcePassage],
     questions: Sequence[Question],
-    answers: Sequence[Answer],
+    spans: Sequence[Span],
     *,
     scores: Doubles,
     threshold: float,
 ) -> dict[str, object]:
-    """Return F1, EM and AUROC of answers, given unless their score, (n,), is at most the threshold."""
+    """Return F1, EM and AUROC of answers, slices of paragraphs, given unless their score, (n,), is at most the threshold."""
     texts = [paragraphs[question.paragraph].text for question in questions]
-    predicted = list_predicted(paragraphs, questions, answers)
+    predicted = list_predicted(paragraphs, questions, spans)
     truth = np.array([bool(question.answers) for question in questions])
-    f1 = measure_f1(paragraphs, questions, answers)
+    f1 = measure_f1(paragraphs, questions, spans)
     exact = np.array(
         [compute_exact(text, answers=question.answers) for text, question in zip(predicted, questions, strict=True)]
     )
@@ -152,11 +159,10 @@ def measure_answers(
     worth = np.where(truth, f1, -1.0)[order]
     ceiling = (float(np.max(np.concatenate(([0.0], np.cumsum(worth))))) + float((~truth).sum())) / len(truth)
     sentence_right = []
-    for text, question, answer in zip(texts, questions, answers, strict=True):
+    for text, question, span in zip(texts, questions, spans, strict=True):
         if question.answers:
-            low, high = sentence_around(text, answer.start)
+            low, high = sentence_around(text, span.start)
             sentence_right.append(any(low <= start < high for start in question.starts))
-    raw = np.array([answer.reading.answerable for answer in answers])
     return {
         "overall_f1": bootstrap_mean(overall_f1),
         "overall_exact": bootstrap_mean(overall_exact),
@@ -165,26 +171,22 @@ def measure_answers(
         "answerable_exact": bootstrap_mean(exact[truth]),
         "sentence_right": bootstrap_mean(np.array(sentence_right, dtype=float)),
         "auroc": bootstrap_auroc(scores, truth),
-        "auroc_head_alone": bootstrap_auroc(raw, truth),
         "declined_unanswerable": bootstrap_mean((~kept[~truth]).astype(float)),
         "declined_answerable": bootstrap_mean((~kept[truth]).astype(float)),
-        "calibration_error": compute_calibration_error(1 / (1 + np.exp(-scores)), truth),
     }
 
 
 def list_predicted(
-    paragraphs: Sequence[SourcePassage], questions: Sequence[Question], answers: Sequence[Answer]
+    paragraphs: Sequence[SourcePassage], questions: Sequence[Question], spans: Sequence[Span]
 ) -> list[str]:
     """Return the words that each answer is."""
-    pairs = zip(questions, answers, strict=True)
-    return [paragraphs[question.paragraph].text[answer.start : answer.end] for question, answer in pairs]
+    pairs = zip(questions, spans, strict=True)
+    return [paragraphs[question.paragraph].text[span.start : span.end] for question, span in pairs]
 
 
-def measure_f1(
-    paragraphs: Sequence[SourcePassage], questions: Sequence[Question], answers: Sequence[Answer]
-) -> Doubles:
+def measure_f1(paragraphs: Sequence[SourcePassage], questions: Sequence[Question], spans: Sequence[Span]) -> Doubles:
     """Return the F1 of each answer, whether it is given or not: (n,)."""
-    predicted = list_predicted(paragraphs, questions, answers)
+    predicted = list_predicted(paragraphs, questions, spans)
     pairs = zip(predicted, questions, strict=True)
     return np.array([compute_f1(text, answers=question.answers) for text, question in pairs])
 
