@@ -377,8 +377,11 @@ def _sureness(features: PassageFeatures) -> float:
 
 
 def _shares_no_word(question: str, page: str) -> bool:
+    """Tell whether a page has no word of a question; a number is none where the question has two words beside it."""
     words = set(terms(question))
-    return bool(words) and words.isdisjoint(terms(page))
+    named = {word for word in words if not word[0].isdigit()}
+    wanted = named if len(named) > 1 else words
+    return bool(wanted) and wanted.isdisjoint(terms(page))
 
 
 def _fitting(sizes: Sequence[int], *, tokens: int) -> int:

@@ -130,6 +130,22 @@ def test_confidence_grows_with_what_the_reader_says(calibration):
     assert unsure < 0.5 < judged(PointingReader("Geneva"), calibration).confidence
 
 
+@pytest.mark.parametrize(
+    ("question", "ruled_out"),
+    [
+        ("who won the 2023 world cup", True),
+        ("who ate the most apples", True),
+        ("what happened in 2023", False),
+        ("where was the protest of 2023", False),
+    ],
+)
+def test_a_page_that_shares_a_number_alone_answers_only_a_question_that_asks_little_else(
+    question, ruled_out, calibration
+):
+    verdict = judged(PointingReader("Geneva"), calibration, question=question)
+    assert (verdict.confidence == 0.0) is ruled_out
+
+
 def test_the_best_sentences_are_read_again_each_by_itself(calibration):
     reader = PointingReader("Geneva")
     judged(reader, calibration)
