@@ -130,7 +130,7 @@ def squad(bench: Bench) -> Iterator[Line]:
     yield line("squad", "F1 of the answerable", figure(found, "answerable_f1"), least=0.82)
     yield line("squad", "answerability, AUROC", figure(found, "auroc"), least=0.86)
     judge = twins.make_judge(Reader(bench.folder))
-    judged = evaluate_squad_judged(judge, data=bench.data, path=path, limit=bench.sample)
+    judged = evaluate_squad_judged(judge, data=bench.data, path=path, limit=bench.sample, reporting=bench.reporting)
     yield line("squad", "F1 over all, as the answerer reads", figure(judged, "overall_f1"), least=0.72)
     yield line("squad", "F1 of the answerable, as the answerer reads", figure(judged, "answerable_f1"), least=0.82)
     yield line("squad", "answerability, AUROC, as the answerer reads", figure(judged, "auroc"), least=0.86)

@@ -1,8 +1,8 @@
 """Ask SQuAD 2.0's questions of the answerer, each with its paragraph for all that there is to read.
 
 The answerer reads more than once: the paragraph, then the sentences that come out best each by itself, and the best of
-these behind the title and the sentence before it. Its weights are those that ship, and none is fitted to SQuAD here. The
-confidence above which a question counts as answered comes from SQuAD questions whose articles were kept apart from
+these behind the title and the sentence before it. Its weights are those that ship, and none is fitted to SQuAD here.
+The confidence above which a question counts as answered comes from SQuAD questions whose articles were kept apart from
 the reader's training.
 """
 
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from rag.answering import Judge, Reading
+from rag.progress import SILENT, Reporting
 from rag.records import Article, Hit, Passage, Span
 from training.answerability import best_threshold
 from training.examples import pick_share, split_sentences
@@ -34,17 +35,25 @@ class Judged:
     confidences: Doubles
 
 
-def evaluate_squad_judged(judge: Judge, *, data: Path, path: Path, limit: int = 0) -> dict[str, object]:
+def evaluate_squad_judged(
+    judge: Judge, *, data: Path, path: Path, limit: int = 0, reporting: Reporting = SILENT
+) -> dict[str, object]:
     """Return F1, EM and AUROC on a SQuAD 2.0 file, as the answerer answers; `data` holds train/, for the threshold."""
     paragraphs, questions = read_squad(path, limit=limit)
-    judged = judge_questions(judge, paragraphs, questions)
-    threshold = choose_threshold(judge, *read_dev(data))
+    judged = judge_questions(judge, paragraphs, questions, reporting=reporting)
+    threshold = choose_threshold(judge, *read_dev(data), reporting=reporting)
     return measure_answers(paragraphs, questions, judged.spans, scores=judged.confidences, threshold=threshold)
 
 
-def choose_threshold(judge: Judge, paragraphs: Sequence[SourcePassage], questions: Sequence[Question]) -> float:
+def choose_threshold(
+    judge: Judge,
+    paragraphs: Sequence[SourcePassage],
+    questions: Sequence[Question],
+    *,
+    reporting: Reporting = SILENT,
+) -> float:
     """Return the confidence above which answering gives the highest F1, either kind of question weighing alike."""
-    judged = judge_questions(judge, paragraphs, questions)
+    judged = judge_questions(judge, paragraphs, questions, reporting=reporting)
     answerable = np.array([bool(question.answers) for question in questions])
     return best_threshold(judged.confidences, answerable, measure_f1(paragraphs, questions, judged.spans))
 
@@ -64,15 +73,22 @@ def read_dev(data: Path) -> tuple[list[SourcePassage], list[Question]]:
     return [passages[i] for i in numbers], questions
 
 
-def judge_questions(judge: Judge, paragraphs: Sequence[SourcePassage], questions: Sequence[Question]) -> Judged:
+def judge_questions(
+    judge: Judge,
+    paragraphs: Sequence[SourcePassage],
+    questions: Sequence[Question],
+    *,
+    reporting: Reporting = SILENT,
+) -> Judged:
     """Return what the judge answers to each question: the short answer of the best sentence, or else that sentence."""
     laid_out = [lay_out(paragraph) for paragraph in paragraphs]
     spans, confidences = [], []
-    for question in questions:
+    for done, question in enumerate(questions, start=1):
         verdict = judge.judge(question.text, laid_out[question.paragraph])
         best = verdict.findings[0] if verdict.findings else None
         spans.append((best.short_answer or best.span) if best else Span(0, 0))
         confidences.append(verdict.confidence)
+        reporting.progress("judging", done, len(questions))
     return Judged(spans, np.array(confidences))
 
 

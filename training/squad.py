@@ -144,7 +144,7 @@ def measure_answers(
     scores: Doubles,
     threshold: float,
 ) -> dict[str, object]:
-    """Return F1, EM and AUROC of answers, slices of paragraphs, given unless their score, (n,), is at most the threshold."""
+    """Return F1, EM and AUROC of answers, as slices of paragraphs: given if their score, (n,), is above `threshold`."""
     texts = [paragraphs[question.paragraph].text for question in questions]
     predicted = list_predicted(paragraphs, questions, spans)
     truth = np.array([bool(question.answers) for question in questions])
