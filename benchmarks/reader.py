@@ -4,11 +4,11 @@
     python -m benchmarks.reader --sample 40          a quick look at so many cases of each set
     python -m benchmarks.reader --only squad cold    these parts alone
 
-Parts: `squad` SQuAD 2.0's half, read paragraph by paragraph; `seeds` questions about the articles that ship, beside the
-answerer that compares; `scifact` ranking anew by reading; `clapnq` what is cited, and what is declined; `wice` and
-`altered` whether evidence supports a claim; `twins` where one word decides; `pointing` the words that are the short
-answer; `cold` the time of a cold answer. Sets that are not in `--data` are named and left out. `--out` keeps the lines
-as JSON.
+Parts: `squad` SQuAD 2.0's half, read paragraph by paragraph, and asked of the answerer; `seeds` questions about the
+articles that ship, beside the answerer that compares; `scifact` ranking anew by reading; `clapnq` what is cited, and
+what is declined; `wice` and `altered` whether evidence supports a claim; `twins` where one word decides; `pointing` the
+words that are the short answer; `cold` the time of a cold answer. Sets that are not in `--data` are named and left out.
+`--out` keeps the lines as JSON.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from rag.errors import ModelMissing, RagError
 from rag.evaluation.datasets import Dataset, limited, read_dataset
 from rag.evaluation.evaluate import Evaluation, Result
 from rag.evaluation.statistics import Difference, Estimate, estimate_mean, paired_difference
-from rag.loading import encoder_of
+from rag.loading import calibration_of, encoder_of
 from rag.models.encoder import Encoder
 from rag.models.reader import Reader, own_folder
 from rag.models.sources import find_model
@@ -122,18 +122,18 @@ def figure(found: dict[str, object], name: str) -> Figure:
 
 
 def squad(bench: Bench) -> Iterator[Line]:
-    """Yield reading and answerability on SQuAD 2.0's half."""
+    """Yield reading and answerability on SQuAD 2.0's half: by one reading, and as the answerer answers."""
     scorer, tokenizer, combination = _opened(bench)
     path = bench.data / "reading" / "squad2_dev_half.json"
     found = evaluate_squad(scorer, tokenizer=tokenizer, path=path, combination=combination, limit=bench.sample)
     yield line("squad", "F1 over all", figure(found, "overall_f1"), least=0.72)
     yield line("squad", "F1 of the answerable", figure(found, "answerable_f1"), least=0.82)
     yield line("squad", "answerability, AUROC", figure(found, "auroc"), least=0.86)
-    judge = twins.make_judge(Reader(bench.folder))
+    judge = twins.make_judge(Reader(bench.folder), calibration=calibration_of(bench.config))
     judged = evaluate_squad_judged(judge, data=bench.data, path=path, limit=bench.sample, reporting=bench.reporting)
-    yield line("squad", "F1 over all, as the answerer reads", figure(judged, "overall_f1"), least=0.72)
-    yield line("squad", "F1 of the answerable, as the answerer reads", figure(judged, "answerable_f1"), least=0.82)
-    yield line("squad", "answerability, AUROC, as the answerer reads", figure(judged, "auroc"), least=0.86)
+    yield line("squad", "F1 over all, as the answerer answers", figure(judged, "overall_f1"), least=0.72)
+    yield line("squad", "F1 of the answerable, as the answerer answers", figure(judged, "answerable_f1"), least=0.82)
+    yield line("squad", "answerability, AUROC, as the answerer answers", figure(judged, "auroc"), least=0.86)
 
 
 def seeds(bench: Bench) -> Iterator[Line]:
@@ -229,7 +229,7 @@ def altered(bench: Bench) -> Iterator[Line]:
 
 def where_one_word_decides(bench: Bench) -> Iterator[Line]:
     """Yield how often the right one of two sentences is chosen that differ in a word."""
-    judge = twins.make_judge(twins.open_reader(bench.config.reader.model))
+    judge = twins.make_judge(twins.open_reader(bench.config.reader.model), calibration=calibration_of(bench.config))
     outcomes = list(twins.ask_cases(judge, twins.read_cases()))
     for kind, found in twins.figures(outcomes).items():
         yield line("twins", kind, found)

@@ -136,15 +136,21 @@ def combine(features: Doubles, answerable: NDArray[np.bool_]) -> Combination:
 def best_threshold(odds: Doubles, answerable: NDArray[np.bool_], f1: Doubles) -> float:
     """Return the odds above which answering is worth most, the answerable and the others weighing alike.
 
-    All inputs: (n,). An answered question is worth its F1, a question without an answer 1 if it is declined.
+    All inputs: (n,). An answered question is worth its F1, a question without an answer 1 if it is declined. Questions
+    of the same odds are answered or declined together.
     """
     worth = np.where(answerable, f1, 0.0) / max(1, answerable.sum())
     refused = np.where(answerable, 0.0, 1.0) / max(1, (~answerable).sum())
     order = np.argsort(-odds)
     gains = np.concatenate(([0.0], np.cumsum(worth[order] - refused[order])))
-    best = int(np.argmax(gains))
+    best = int(np.argmax(np.where(list_cuts(odds[order]), gains, -np.inf)))
     edges = np.concatenate(([odds.max() + 1], odds[order], [odds.min() - 1]))
     return float((edges[best] + edges[best + 1]) / 2)
+
+
+def list_cuts(ranked: Doubles) -> NDArray[np.bool_]:
+    """Return before which of falling scores (n,), and behind the last, a threshold can cut: (n + 1,)."""
+    return np.concatenate(([True], ranked[:-1] != ranked[1:], [True]))[: len(ranked) + 1]
 
 
 def read_combination(path: Path) -> Combination:

@@ -22,10 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from rag.models.reader import Reader
 from training.answerability import Combination, evaluate_dev, list_features, read_combination, score_dev
 from training.examples import list_words
-from training.judged import evaluate_squad_judged
 from training.measures import (
     Doubles,
     Figure,
@@ -40,7 +38,6 @@ from training.reference import OnnxScorer, Pair, Scorer, read_pairs
 from training.sources import SourcePassage, check_files, read_recorded_checksums
 from training.squad import WINDOW_WORDS, cut_passages, evaluate_squad, read_squad
 from training.tokens import TokenisedExamples, load_tokenizer
-from training.twins import make_judge
 
 logger = logging.getLogger(__name__)
 EVALUATION_FILES = (
@@ -228,9 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--dev-limit", type=int, default=0, help="measure on so many dev examples, the sources alike; 0 takes all"
     )
-    parser.add_argument(
-        "--only", default="dev,squad,squad_judged,clapnq,wice,altered", help="the sets to measure, by comma"
-    )
+    parser.add_argument("--only", default="dev,squad,clapnq,wice,altered", help="the sets to measure, by comma")
     parser.add_argument("--threads", type=int, default=2, help="threads of ONNX Runtime")
     options = parser.parse_args(arguments)
     check_files(options.data, recorded=read_recorded_checksums(), names=EVALUATION_FILES)
@@ -253,12 +248,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ),
         "squad": lambda: evaluate_squad(
             scorer, tokenizer=tokenizer, path=squad, combination=combination, limit=options.limit
-        ),
-        "squad_judged": lambda: evaluate_squad_judged(
-            make_judge(Reader(options.model.parent, graph=options.model.name)),
-            data=options.data,
-            path=squad,
-            limit=options.limit,
         ),
         "clapnq": lambda: evaluate_clapnq(scorer, tokenizer=tokenizer, folder=reading, combination=combination),
         "wice": lambda: evaluate_wice(

@@ -12,7 +12,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from rag.records import Span
-from training.answerability import Combination, list_features
+from training.answerability import Combination, list_cuts, list_features
 from training.examples import split_sentences
 from training.measures import (
     Doubles,
@@ -144,7 +144,14 @@ def measure_answers(
     scores: Doubles,
     threshold: float,
 ) -> dict[str, object]:
-    """Return F1, EM and AUROC of answers, as slices of paragraphs: given if their score, (n,), is above `threshold`."""
+    """Return F1, EM and AUROC of answers, as slices of paragraphs: given if their score, (n,), is above `threshold`.
+
+    F1 and EM are those of Rajpurkar et al. (2018, arXiv:1806.03822), in 0..1. Of the answerable questions they count
+    every answer, whether it is given or not. An empty slice is no answer.
+
+    Raises:
+        ValueError: all questions have an answer, or none has.
+    """
     texts = [paragraphs[question.paragraph].text for question in questions]
     predicted = list_predicted(paragraphs, questions, spans)
     truth = np.array([bool(question.answers) for question in questions])
@@ -156,13 +163,13 @@ def measure_answers(
     overall_f1 = np.where(kept, np.where(truth, f1, 0.0), np.where(truth, 0.0, 1.0))
     overall_exact = np.where(kept, np.where(truth, exact, 0.0), np.where(truth, 0.0, 1.0))
     order = np.argsort(-scores)
-    worth = np.where(truth, f1, -1.0)[order]
-    ceiling = (float(np.max(np.concatenate(([0.0], np.cumsum(worth))))) + float((~truth).sum())) / len(truth)
+    gains = np.concatenate(([0.0], np.cumsum(np.where(truth, f1, -1.0)[order])))
+    ceiling = (float(gains[list_cuts(scores[order])].max()) + float((~truth).sum())) / len(truth)
     sentence_right = []
     for text, question, span in zip(texts, questions, spans, strict=True):
         if question.answers:
             low, high = sentence_around(text, span.start)
-            sentence_right.append(any(low <= start < high for start in question.starts))
+            sentence_right.append(span.start < span.end and any(low <= start < high for start in question.starts))
     return {
         "overall_f1": bootstrap_mean(overall_f1),
         "overall_exact": bootstrap_mean(overall_exact),

@@ -125,14 +125,10 @@ class OpenedToRead(ABC):
 
 
 class Reader(OpenedToRead):
-    """A reading model in ONNX Runtime, opened when it first reads: `packed` takes longer to open, and reads quicker.
+    """A reading model in ONNX Runtime, opened when it first reads: `packed` takes longer to open, and reads quicker."""
 
-    `graph` is the file of the folder that holds it.
-    """
-
-    def __init__(self, folder: Path, *, threads: int = 0, packed: bool = False, graph: str = "model.onnx") -> None:
+    def __init__(self, folder: Path, *, threads: int = 0, packed: bool = False) -> None:
         self._folder = folder
-        self._graph = folder / graph
         self._threads = threads
         self._packed = packed
         try:
@@ -150,7 +146,7 @@ class Reader(OpenedToRead):
     @cached_property
     def revision(self) -> str:
         """Return the hash of the weights, as the model's own description has it."""
-        return str(self._about.get("sha256") or hashlib.sha256(self._graph.read_bytes()).hexdigest())
+        return str(self._about.get("sha256") or hashlib.sha256((self._folder / "model.onnx").read_bytes()).hexdigest())
 
     def read(self, question: str, passages: Sequence[Page]) -> list[PassageReading]:
         """Return what each passage has to say to a question, in their order.
@@ -190,7 +186,7 @@ class Reader(OpenedToRead):
     def _open(self) -> tuple[Tokenizer, Session]:
         from tokenizers import Tokenizer
 
-        graph = optimised_once(self._graph, cache=default_cache())
+        graph = optimised_once(self._folder / "model.onnx", cache=default_cache())
         session: Session = open_session(graph, threads=1, packed=self._packed)
         tokenizer = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
         tokenizer.no_truncation()

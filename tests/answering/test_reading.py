@@ -134,9 +134,11 @@ def test_confidence_grows_with_what_the_reader_says(calibration):
     ("question", "ruled_out"),
     [
         ("who won the 2023 world cup", True),
-        ("who ate the most apples", True),
+        ("who won the 2023rd world cup", True),
+        ("who won in the 2023s", False),
         ("what happened in 2023", False),
-        ("where was the protest of 2023", False),
+        ("who ate cod in 2023, and who protested", False),
+        ("2023", False),
     ],
 )
 def test_a_page_that_shares_a_number_alone_answers_only_a_question_that_asks_little_else(

@@ -1,3 +1,5 @@
+import gzip
+import itertools
 import json
 
 import numpy as np
@@ -8,8 +10,9 @@ from hypothesis import strategies as st
 from rag.answering.judging import Finding, Verdict
 from rag.records import Span
 from training.answerability import best_threshold
-from training.examples import start_before
-from training.judged import evaluate_squad_judged, judge_questions, lay_out
+from training.examples import pick_share, start_before
+from training.judged import NOTHING, evaluate_squad_judged, judge_questions, lay_out, read_dev
+from training.prepare import Recipe
 from training.sources import SourcePassage
 from training.squad import Question, measure_answers, sentence_around
 from training.twins import make_judge, open_reader
@@ -55,28 +58,66 @@ def test_an_answer_is_the_short_one_or_else_the_sentence_and_nothing_where_nothi
     questions = [Question(text, 0, (), ()) for text in ("When?", "Who else?")]
     spans = {"When": span_of("nine")}
     short = judge_questions(PointingJudge(spans), [PARAGRAPH], questions)
-    assert short.spans == [span_of("nine"), Span(0, 0)]
+    assert short.spans == [span_of("nine"), NOTHING]
     assert short.confidences.tolist() == [0.05, 0.0]
     whole = judge_questions(PointingJudge(spans, short=False), [PARAGRAPH], questions)
     assert whole.spans[0] == span_of("A ferry leaves at nine.")
 
 
-def test_the_threshold_comes_from_questions_kept_apart(tmp_path, monkeypatch):
-    answered = Question("When does the next ferry leave?", 0, ("nine",), (span_of("nine").start,))
-    near = Question("When does it sink?", 0, (), ())
-    monkeypatch.setattr("training.judged.read_dev", lambda _: ([PARAGRAPH], [answered, near]))
-    rows = [
-        {"question": one.text, "is_impossible": not one.answers,
-         "answers": [{"text": "nine", "answer_start": one.starts[0]}] if one.answers else []}
-        for one in (answered, near)
+def write_training_data(folder, rows):
+    """Write rows of (source, title, question, answer) as the training data are laid out."""
+    (folder / "train").mkdir(parents=True)
+    passages = [{"id": n, "title": title, "text": PARAGRAPH.text} for n, (_, title, _, _) in enumerate(rows)]
+    spans = [
+        {"src": source, "question": question, "passage_id": n, "answerable": bool(answer), "kind": "span",
+         "answers": [{"start": span_of(answer).start, "text": answer}] if answer else []}
+        for n, (source, _, question, answer) in enumerate(rows)
     ]  # fmt: skip
+    for name, lines in (("passages", passages), ("span", spans)):
+        with gzip.open(folder / "train" / f"{name}.jsonl.gz", "wt", encoding="utf-8") as file:
+            file.writelines(f"{json.dumps(line)}\n" for line in lines)
+
+
+def titles(*, kept_apart):
+    names = (f"Article {number}" for number in itertools.count())
+    return (name for name in names if (pick_share(name.lower()) < Recipe().dev_share) is kept_apart)
+
+
+def test_questions_kept_apart_are_of_squad_and_of_articles_that_no_training_saw(tmp_path):
+    apart, trained = next(titles(kept_apart=True)), next(titles(kept_apart=False))
+    rows = [
+        ("squad2_train_rebuilt", trained, "Where?", "harbour"),
+        ("squad2_train_rebuilt", apart, "When?", "nine"),
+        ("nq_open_oracle", apart, "What?", "ferry"),
+        ("squad2_train_rebuilt", apart, "Who?", ""),
+    ]
+    write_training_data(tmp_path, rows)
+    paragraphs, questions = read_dev(tmp_path)
+    assert [paragraph.title for paragraph in paragraphs] == [apart, apart]
+    assert questions == [
+        Question("When?", 0, ("nine",), (span_of("nine").start,)),
+        Question("Who?", 1, (), ()),
+    ]
+
+
+def test_the_threshold_comes_from_questions_kept_apart(tmp_path):
+    # Where those without an answer are the surer ones, nothing is worth answering, whatever the file says.
+    apart = next(titles(kept_apart=True))
+    near = "When does the ferry sink that costs three crowns?"
+    write_training_data(
+        tmp_path, [("squad2_train_rebuilt", apart, "When?", ""), ("squad2_train_rebuilt", apart, near, "")]
+    )
+    rows = [
+        {"question": "When does it leave?", "answers": [{"text": "nine", "answer_start": span_of("nine").start}]},
+        {"question": "When?", "answers": [], "is_impossible": True},
+    ]
     data = {"data": [{"title": "Ferries", "paragraphs": [{"context": PARAGRAPH.text, "qas": rows}]}]}
     (tmp_path / "squad.json").write_text(json.dumps(data))
-    figures = evaluate_squad_judged(
-        PointingJudge({"When": span_of("nine")}), data=tmp_path, path=tmp_path / "squad.json"
-    )
-    for name in ("overall_f1", "overall_exact", "answerable_f1", "auroc", "declined_unanswerable"):
-        assert figures[name].value == 1.0, name
+    judge = PointingJudge({"When": span_of("nine")})
+    figures = evaluate_squad_judged(judge, data=tmp_path, path=tmp_path / "squad.json")
+    assert figures["answerable_f1"].value == figures["auroc"].value == 1.0
+    assert figures["declined_answerable"].value == 1.0
+    assert figures["overall_f1"].value == 0.5
 
 
 def test_the_answerer_itself_finds_the_words():
@@ -100,6 +141,19 @@ def test_declining_counts_as_right_where_there_is_no_answer():
     assert measured(-2.0)["declined_unanswerable"].value == 0.0
 
 
+def test_nothing_found_is_no_right_sentence():
+    asked = [Question("What is old?", 0, ("The harbour",), (0,)), Question("Who?", 0, (), ())]
+    figures = measure_answers([PARAGRAPH], asked, [NOTHING, NOTHING], scores=np.array([0.5, 0.0]), threshold=0.1)
+    assert figures["sentence_right"].value == 0.0
+
+
+def test_no_threshold_parts_questions_of_one_score():
+    asked = [Question("When?", 0, ("nine",), (span_of("nine").start,)), Question("Who?", 0, (), ())]
+    spans = [span_of("nine")] * 2
+    figures = measure_answers([PARAGRAPH], asked, spans, scores=np.zeros(2), threshold=0.0)
+    assert figures["overall_f1_at_best_threshold"] == 0.5
+
+
 @given(st.integers(0, len(PARAGRAPH.text) - 1))
 def test_a_place_lies_in_its_sentence_and_behind_the_one_before(place):
     start, end = sentence_around(PARAGRAPH.text, place)
@@ -111,8 +165,7 @@ def test_a_place_lies_in_its_sentence_and_behind_the_one_before(place):
     st.lists(st.tuples(st.integers(-5, 5), st.booleans(), st.sampled_from([0.0, 0.5, 1.0])), min_size=1, max_size=12)
 )
 def test_no_threshold_is_worth_more_than_the_best(rows):
-    # Ties are answered or declined together, which an order among them would hide.
-    odds = np.array([odd + i / 100 for i, (odd, _, _) in enumerate(rows)])
+    odds = np.array([float(odd) for odd, _, _ in rows])
     answerable = np.array([flag for _, flag, _ in rows])
     f1 = np.array([value for _, _, value in rows])
 
