@@ -172,6 +172,7 @@ _PREPOSITIONAL = re.compile(
     re.IGNORECASE,
 )
 _MONTH = "(?:January|February|March|April|May|June|July|August|September|October|November|December)"
+_CALENDAR = re.compile(rf"(?:(?:Early|Mid|Late) )?(?:{_MONTH}|(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day)(?: \d+)*")
 _PERIOD = "(?:year|month|week|quarter|decade|season|spring|summer|autumn|winter)"
 _TIME = (
     rf"(?:(?:early|late|mid)[ -])?(?:{_MONTH}(?:\s+\d{{1,2}})?(?:,?\s+(?:of\s+)?(?:1[6-9]|20)\d\d)?"
@@ -547,6 +548,8 @@ def _names(text: str) -> Iterator[_Name]:
 def _name_matches(text: str) -> Iterator[re.Match[str]]:
     for match in _NAME.finditer(text):
         words = match.group().split()
+        if _CALENDAR.fullmatch(match.group()):
+            continue
         first = words[0].casefold()
         begins = re.search(r"(?:^|[.!?:]\s+)[\"'“‘]?$", text[: match.start()])
         if first not in _NOT_NAMES and not (begins and len(words) == 1 and first.endswith(("ing", "ly", "ed"))):

@@ -382,8 +382,11 @@ def _sureness(features: PassageFeatures) -> float:
 def _shares_no_word(question: str, page: str) -> bool:
     """Tell whether a page has no word of a question; a number is none where the question has two words beside it.
 
-    Of 12,200 questions about our own articles, 19 share numbers alone with the neighbourhood of their gold.
+    Of 12,200 questions about our own articles, 19 share numbers alone with the neighbourhood of their gold. A question
+    of nothing but stop words may be answered, one of nothing but signs ("???") has no word that a page could share.
     """
+    if not any(map(str.isalnum, question)):
+        return True
     words = set(terms(question))
     beside = set(terms(_NUMBER.sub(" ", question)))
     wanted = beside if len(beside) > 1 else words

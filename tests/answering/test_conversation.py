@@ -1,5 +1,7 @@
 """Follow-ups: each stands alone afterwards, and what stands alone is left as it is."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,6 +58,9 @@ WHO = Turn("谁访问了北京？", ("林芳正访问了北京。",), "林芳正
         (Turn("How many work in tourism?"), "And in Hong Kong?", "How many work in tourism in Hong Kong?"),
         (SAID, "And about the ban?", "What did Kishida say about the ban?"),
         (BAN, "To lift it?", "To lift it? (When did Beijing ban Japanese seafood?)"),
+        # a month is nobody
+        (replace(BAN, short_answer="August"), "What did he say?", "What did Wang Yi say?"),
+        (replace(BAN, short_answer="Late August"), "What did he say?", "What did Wang Yi say?"),
         (Turn("In 2023, how much was sold?"), "And in May 2024?", "In May 2024, how much was sold?"),
         (BAN, "And in 2024?", "When did Beijing ban Japanese seafood in 2024?"),
         (SAID, "And Xi?", "What did Xi say about the buoy?"),

@@ -139,6 +139,8 @@ def test_confidence_grows_with_what_the_reader_says(calibration):
         ("what happened in 2023", False),
         ("who ate cod in 2023, and who protested", False),
         ("2023", False),
+        ("what is it", False),
+        ("???", True),
     ],
 )
 def test_a_page_that_shares_a_number_alone_answers_only_a_question_that_asks_little_else(
