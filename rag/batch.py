@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _AHEAD = 3  # questions under way for each core, so that a long one keeps none of them waiting
+_MOST_TOLD = 5
 _OUTCOMES = ("answered", "declined", "failed")
 
 
@@ -81,15 +82,19 @@ def answer_questions(
     if output is not None:
         kept = _take_up(output, kind, rows, stamp=stamp, notify=engine.reporting.notify)
     tally = Counter(kept.outcomes.values())
+    reasons: list[str] = []
     with _lines(output, kind=kind, emit=emit) as write:
         todo = [row for row in rows if row.id not in kept.outcomes]
         for record in _answers(engine, todo, wanted, jobs=jobs):
             write(answer_files.to_line({**record, **stamp}, kind=kind))
             tally[_outcome(record)] += 1
+            reasons += _reasons(record)
             engine.reporting.note(_counts(tally))
             engine.reporting.progress("answering", tally.total(), len(rows))
     if output is not None and not kept.in_order:
         _put_in_order(output, kind, rows)
+    for line in _told(reasons):
+        engine.reporting.notify(line)
     engine.reporting.notify(f"{len(rows)} questions: {_counts(tally)}")
     return BatchReport(
         questions=len(rows),
@@ -203,6 +208,18 @@ def _record(row: Row, ask: Callable[[str], Asked]) -> dict[str, object]:
 def _failed(row_id: str, question: str, error: RagError) -> dict[str, object]:
     told = {"message": error.message, "hint": error.hint}
     return {"schema": answer_files.SCHEMA, "id": row_id, "question": question, "error": told}
+
+
+def _reasons(record: Mapping[str, object]) -> list[str]:
+    """Return why a record's question failed, with its id; nothing if it did not."""
+    error = record.get("error")
+    return [f"{record['id']}: {error['message']}"] if isinstance(error, dict) else []
+
+
+def _told(reasons: Sequence[str]) -> list[str]:
+    """Return the first reasons, and how many more there are: whoever has many reads them in the records."""
+    more = len(reasons) - _MOST_TOLD
+    return [*reasons[:_MOST_TOLD], *([f"and {more} more, each told in its record’s “error”"] if more > 0 else [])]
 
 
 def _outcome(record: Mapping[str, object]) -> str:

@@ -318,6 +318,19 @@ def test_the_questions_are_not_overwritten(answer, questions):
     assert questions.read_text(encoding="utf-8").startswith('{"id": "why"')
 
 
+@pytest.mark.parametrize(("bad", "more"), [(1, None), (5, None), (7, 2)])
+def test_the_first_that_failed_are_told_with_their_reasons(answer, tmp_path, bad, more):
+    rows = [{"id": f"q{number}", "question": ""} for number in range(bad)]
+    file = write_questions(tmp_path / "q.jsonl", [*rows, {"id": "why", "question": "Why was the bridge closed?"}])
+    report = answer(file, tmp_path / "a.jsonl")
+    assert report.failed == bad
+    reasons = [line for line in answer.told if "the question is empty" in line]
+    assert reasons == [f"q{n}: {file}: line {n + 1}: the question is empty" for n in range(min(bad, 5))]
+    assert [line for line in answer.told if line.startswith("and ")] == (
+        [f"and {more} more, each told in its record’s “error”"] if more else []
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "told"), [("a.txt", "written as .jsonl or .csv"), ("none/a.jsonl", "cannot be written")]
 )
