@@ -218,8 +218,10 @@ def _reasons(record: Mapping[str, object]) -> list[str]:
 
 def _told(reasons: Sequence[str]) -> list[str]:
     """Return the first reasons, and how many more there are: whoever has many reads them in the records."""
-    more = len(reasons) - _MOST_TOLD
-    return [*reasons[:_MOST_TOLD], *([f"and {more} more, each told in its record’s “error”"] if more > 0 else [])]
+    told = list(reasons[:_MOST_TOLD])
+    if more := len(reasons) - len(told):
+        told.append(f"and {more} more, each told in its record’s “error”")
+    return told
 
 
 def _outcome(record: Mapping[str, object]) -> str:

@@ -149,8 +149,8 @@ def best_threshold(odds: Doubles, answerable: NDArray[np.bool_], f1: Doubles) ->
 
 
 def list_cuts(ranked: Doubles) -> NDArray[np.bool_]:
-    """Return before which of falling scores (n,), and behind the last, a threshold can cut: (n + 1,)."""
-    return np.concatenate(([True], ranked[:-1] != ranked[1:], [True]))[: len(ranked) + 1]
+    """Return before which of falling scores (n,), at least one, and behind the last a threshold can cut: (n + 1,)."""
+    return np.concatenate(([True], ranked[:-1] != ranked[1:], [True]))
 
 
 def read_combination(path: Path) -> Combination:

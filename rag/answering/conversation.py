@@ -127,8 +127,9 @@ _POINTING = re.compile(
 _COMPLEMENT = re.compile(
     r"(?:is|was|are|were|has|have|had|did|does|do|will|would|can|could|should|may|might)\b", re.IGNORECASE
 )
+_MONTH = "(?:January|February|March|April|May|June|July|August|September|October|November|December)"
 _YEAR = re.compile(
-    r"\b(?:(?:January|February|March|April|May|June|July|August|September|October|November|December)\s+)?"
+    rf"\b(?:{_MONTH}\s+)?"
     r"(?:1[6-9]|20)\d\d\b|(?:(?:1[6-9]|20)\d\d|[去今明前昨来]|[〇一二三四五六七八九]{4})年(?:\d{1,2}月)?"
 )
 _UPPER = "A-ZÀ-ÖØ-Þ"
@@ -171,7 +172,6 @@ _PREPOSITIONAL = re.compile(
     r"(?P<rest>.+)",
     re.IGNORECASE,
 )
-_MONTH = "(?:January|February|March|April|May|June|July|August|September|October|November|December)"
 _CALENDAR = re.compile(rf"(?:(?:Early|Mid|Late) )?(?:{_MONTH}|(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day)(?: \d+)*")
 _PERIOD = "(?:year|month|week|quarter|decade|season|spring|summer|autumn|winter)"
 _TIME = (
@@ -547,9 +547,9 @@ def _names(text: str) -> Iterator[_Name]:
 
 def _name_matches(text: str) -> Iterator[re.Match[str]]:
     for match in _NAME.finditer(text):
-        words = match.group().split()
         if _CALENDAR.fullmatch(match.group()):
             continue
+        words = match.group().split()
         first = words[0].casefold()
         begins = re.search(r"(?:^|[.!?:]\s+)[\"'“‘]?$", text[: match.start()])
         if first not in _NOT_NAMES and not (begins and len(words) == 1 and first.endswith(("ing", "ly", "ed"))):
