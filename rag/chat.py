@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rag.answer_files import to_line
-from rag.answering.conversation import Turn, Understood, points_nowhere, understand
+from rag.answering.casing import restore_capitals
+from rag.answering.conversation import Turn, Understood, asks_nothing, points_nowhere, understand
 from rag.answering.questions import names_nothing
 from rag.answering.rewriting import with_rewritten
 from rag.engine import NOTHING_NAMED, Asked, Engine, Found, Tell, checked_filter
@@ -68,9 +69,10 @@ class Conversation:
 
     def understand(self, question: str) -> Understood:
         """Return what a question means after the turns before it: by a model's rewriting, or else by rules."""
-        understood = understand(question, self._turns)
-        if understood.question == question:
-            return understood
+        cased = restore_capitals(question, self.last.texts.values()) if self.last else question
+        understood = understand(cased, self._turns)
+        if understood.question == cased:
+            return Understood(question, question)
         if not self._rewrites:
             logger.info("made whole by rules")
             return understood
@@ -120,7 +122,7 @@ class Conversation:
         self.answers.append(asked.answer)
         self.last = asked
         evidence = tuple(citation.quote for citation in asked.answer.citations)
-        topic = understood.question if understood.sure else question
+        topic = restore_capitals(understood.question if understood.sure else question, asked.texts.values())
         self._turns = [*self._turns, Turn(topic, evidence, asked.answer.short_answer)][-REMEMBERED:]
         return asked
 
@@ -195,6 +197,9 @@ class Talk:
             self.showing.tell(error_text(error))
 
     def _ask(self, question: str) -> None:
+        if asks_nothing(question):
+            self.showing.note("nothing was asked; type a question, or /help")
+            return
         understood = self._conversation.understand(question)
         if (pronoun := self._conversation.pointing_nowhere(question)) is not None:
             self.showing.note(f"there is no question before this one that “{pronoun}” could refer to")

@@ -49,7 +49,7 @@ _WITHOUT_EFFECT = frozenset(
 _MOST_CHARACTERS = 200_000  # of a question: a book's chapter, read in seconds
 _REMEMBERED_VECTORS = 65_536  # at 384 dimensions, 100 MB
 NOTHING_NAMED = 'the question does not say what it is about; name that, as in: "Who said that trade would grow?"'
-_EACH_ITS_OWN = "what several parties say is quoted, each in its own words"
+_EACH_ITS_OWN = "what several parties say, or answers several questions, is quoted"
 _NOTHING_PASSES = "no article passes the filter; rag status lists their sources and dates"
 
 
@@ -86,7 +86,8 @@ class Engine:
 
     With `many` it may be asked from as many threads as there are cores to use: each answers on one core, and the reader
     is opened for speed, which takes longer. A `bold` one answers whatever its confidence, for whoever looks at that
-    afterwards; but of several parties, each of which has one of its own, it still quotes those that are sure enough.
+    afterwards; but of several parties or questions, each of which has one of its own, it still quotes those that are
+    sure enough.
     """
 
     def __init__(
@@ -215,27 +216,14 @@ class Engine:
         with self._in_turn:  # only the reading, which takes most of the time, goes on side by side
             if self._reader is not None and judge is self.judge:
                 self._reader.prepare()
-            from rag.answering import QuotingSettings, analyse, names_nothing, quote_answer
+            from rag.answering import names_nothing, restore_capitals
 
             if names_nothing(question):
                 return self._begin_nothing(question, started, judge)
-            sides = self._sides_of(question)
-            each = [self.search(side.question, wanted=wanted) for side in sides]
-            found = each[0] if each else self.search(question if query is None else query, wanted=wanted)
-            copies = self.index.store.copies
+            found = self.search(question if query is None else query, wanted=wanted)
         retrieved = time.perf_counter()
-        settings = QuotingSettings(
-            min_confidence=0.0 if self._bold and not sides else self.config.answer.min_confidence,
-            max_sentences=self.config.answer.max_sentences,
-            share=self.config.answer.share,
-        )
-        draft = None
-        if sides:
-            found, quoted = self._hear(sides, each, judge=judge, settings=settings)
-        else:
-            verdict = judge.judge(question, _readings(found))
-            quoted = quote_answer(analyse(question), verdict, settings=settings, copies=copies)
-            draft = self._draft(question, verdict) if quoted.claims else None
+        meant = restore_capitals(question, found.ranking.texts.values())
+        found, quoted, draft = self._quote(meant, found, wanted=wanted, judge=judge)
         answered = time.perf_counter()
         answer = Answer(
             question=question,
@@ -253,10 +241,38 @@ class Engine:
                 "retrieve": (retrieved - started) * 1000,
                 "answer": (answered - retrieved) * 1000,
             },
-            quoted_because=_EACH_ITS_OWN if sides and quoted.claims and self.config.answerer != "quotes" else None,
+            quoted_because=_EACH_ITS_OWN if quoted.sides and self.config.answerer != "quotes" else None,
             sides=quoted.sides,
         )
         return Begun(Asked(answer, found.ranking.texts, found.articles), draft, started)
+
+    def _quote(
+        self, question: str, found: Found, *, wanted: ArticleFilter | None, judge: Judge
+    ) -> tuple[Found, Quoted, Draft | None]:
+        """Return what answers a question in quotes, what that was found in, and what a model is to write of it.
+
+        What each of several parties says, and what answers each of two questions in one, is looked for anew.
+        """
+        from rag.answering import analyse, quote_answer, split_double
+
+        if sides := self._sides_of(question):
+            return *self._hear(sides, wanted=wanted, judge=judge), None
+        if parts := split_double(question):
+            return *self._answer_parts(parts, wanted=wanted, judge=judge), None
+        verdict = judge.judge(question, _readings(found))
+        settings = self._quoting(bold=self._bold)
+        quoted = quote_answer(analyse(question), verdict, settings=settings, copies=self._copies())
+        return found, quoted, self._draft(question, verdict) if quoted.claims else None
+
+    def _quoting(self, *, bold: bool = False) -> QuotingSettings:
+        from rag.answering import QuotingSettings
+
+        section = self.config.answer
+        return QuotingSettings(0.0 if bold else section.min_confidence, section.max_sentences, section.share)
+
+    def _copies(self) -> Mapping[str, str]:
+        with self._in_turn:
+            return self.index.store.copies
 
     def _sides_of(self, question: str) -> Sequence[Side]:
         """Return the parties of which a question asks what each says, if an answer has room for all of them."""
@@ -269,17 +285,39 @@ class Engine:
         sides = split_sides(question)
         return sides if len(sides) <= self.config.answer.max_sentences else ()
 
-    def _hear(
-        self, sides: Sequence[Side], each: Sequence[Found], *, judge: Judge, settings: QuotingSettings
-    ) -> tuple[Found, Quoted]:
+    def _hear(self, sides: Sequence[Side], *, wanted: ArticleFilter | None, judge: Judge) -> tuple[Found, Quoted]:
         """Return what was found for several parties as one ranking, and what each of them says."""
         from rag.answering.hearing import hear
         from rag.answering.quoting import quote_sides
 
+        with self._in_turn:
+            each = [self.search(side.question, wanted=wanted) for side in sides]
         heard = hear(sides, [_readings(one) for one in each], judge=judge, rarity=self._rarity)
-        quoted = quote_sides(heard, settings=settings)
+        quoted = quote_sides(heard, settings=self._quoting())
+        return self._merge(each, quoted), quoted
+
+    def _answer_parts(
+        self, parts: Sequence[str], *, wanted: ArticleFilter | None, judge: Judge
+    ) -> tuple[Found, Quoted]:
+        """Return what was found for questions asked one after another as one ranking, and what answers each."""
+        from rag.answering.conversation import Turn, understand
+        from rag.answering.quoting import quote_parts
+
+        each: list[Found] = []
+        verdicts: dict[str, Verdict] = {}
+        turns: list[Turn] = []
+        for part in parts:
+            understood = understand(part, turns)
+            with self._in_turn:
+                each.append(self.search(understood.query, wanted=wanted))
+            verdicts[part] = judge.judge(understood.question, _readings(each[-1]), part=len(parts))
+            turns.append(Turn(understood.question, tuple(one.text for one in verdicts[part].findings[:1])))
+        quoted = quote_parts(verdicts, settings=self._quoting(), copies=self._copies())
+        return self._merge(each, quoted), quoted
+
+    def _merge(self, each: Sequence[Found], quoted: Quoted) -> Found:
         cited = {citation.passage for citation in quoted.citations}
-        return _side_by_side(each, k=self.config.retrieval.k, cited=cited), quoted
+        return _side_by_side(each, k=self.config.retrieval.k, cited=cited)
 
     def _begin_nothing(self, question: str, started: float, judge: Judge) -> Begun:
         """Return the answer to a question that names nothing, and for which nothing is looked for."""

@@ -235,6 +235,20 @@ def test_what_an_article_says_cannot_move_the_cursor_by_being_understood(talk, p
     assert "\x1b" not in err
 
 
+def test_thanks_are_no_question(talk):
+    code, out, err = talk("What did China ban?", "thanks!", "When?")
+    assert code == 0
+    assert "nothing was asked" in err
+    assert out.count("Sources") == 2
+
+
+def test_a_follow_up_typed_small_gets_the_capitals_of_what_was_found(talk):
+    _, _, err = talk("Where did the ministers meet?", "did the ministers of beijing speak there")
+    assert "Beijing" in err
+    _, _, err = talk("Where did the ministers meet?", "what did china ban in august 2023")
+    assert "understood as" not in err  # it stands alone, and is shown as it was typed
+
+
 def test_sigterm_ends_it(talk, monkeypatch):
     def terminate(*_, **__):
         os.kill(os.getpid(), signal.SIGTERM)

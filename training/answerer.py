@@ -20,7 +20,7 @@ import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
-from rag.answering import ReaderJudge, Reading
+from rag.answering import ReaderJudge, Reading, restore_capitals
 from rag.answering.judging import Judge, Logistic
 from rag.answering.reading import DecisionFeatures, PassageFeatures, SentenceFeatures
 from rag.building import index_articles
@@ -219,9 +219,13 @@ def search_all(engine: Engine, questions: Sequence[Asked]) -> QuestionSet:
 
 
 def find(engine: Engine, asked: Asked) -> Found:
-    """Return a question with the passages that the pipeline finds for it."""
+    """Return a question, as the pipeline takes it, with the passages that it finds for it."""
     search = engine.search(asked.question)
-    return Found(asked, tuple(Reading(hit, search.articles[hit.passage.article]) for hit in search.ranking.hits))
+    meant = restore_capitals(asked.question, search.ranking.texts.values())
+    return Found(
+        replace(asked, question=meant),
+        tuple(Reading(hit, search.articles[hit.passage.article]) for hit in search.ranking.hits),
+    )
 
 
 class Pointing(Protocol):

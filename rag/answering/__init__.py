@@ -1,6 +1,8 @@
 """Answering: from ranked passages to sentences that are quoted, or to an honest refusal.
 
+casing.py      a question typed small, with the capitals of the articles
 questions.py   what a question asks for: one fact, an explanation, several views, a yes or no
+double.py      whether it is two questions in one
 sides.py       whether it asks what each of several parties says, and what each is asked
 sides_unspaced.py  the same in Chinese and Japanese, and whose their sentences are
 parties.py     who can say something, and by which names
@@ -32,8 +34,10 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rag.answering.casing import restore_capitals
     from rag.answering.checking import Checked, Checker, Supporter
     from rag.answering.claims import ClaimCutter, Drafted
+    from rag.answering.double import split_double
     from rag.answering.judging import Finding, Judge, Reading, Verdict
     from rag.answering.questions import Asked, analyse, names_nothing
     from rag.answering.quoting import QuotingSettings, quote_answer
@@ -57,6 +61,8 @@ __all__ = [
     "analyse",
     "names_nothing",
     "quote_answer",
+    "restore_capitals",
+    "split_double",
 ]
 
 _MODULES = {
@@ -76,6 +82,8 @@ _MODULES = {
     "analyse": "questions",
     "names_nothing": "questions",
     "quote_answer": "quoting",
+    "restore_capitals": "casing",
+    "split_double": "double",
 }
 
 

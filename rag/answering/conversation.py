@@ -66,13 +66,13 @@ _ASKING = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _BEGINS_WITH_AUXILIARY = re.compile(rf"(?P<aux>{_AUXILIARY})\s+(?P<rest>.+)", re.IGNORECASE | re.DOTALL)
-# What people say before they ask.
-_LEAD = re.compile(
-    r"^(?:(?:ok(?:ay)?|thanks?(?: you)?(?: so much| very much)?|great|good|nice|cool|sure|yes|right|well|hm+|oh|ah|wow|"
-    r"i see|got it|i understand|understood|by the way|also|interesting|perfect|good to know)\b[\s,.!]*|"
-    r"(?:and|but|so|then|or|now)\b,?\s+)+",
-    re.IGNORECASE,
+# What people say before they ask, or without asking.
+_COURTESY = (
+    r"(?:ok(?:ay)?|thanks?(?: you)?(?: so much| very much)?|great|good|nice|cool|sure|yes|right|well|hm+|oh|ah|wow|"
+    r"i see|got it|i understand|understood|by the way|also|interesting|perfect|good to know)\b[\s,.!]*"
 )
+_LEAD = re.compile(rf"^(?:{_COURTESY}|(?:and|but|so|then|or|now)\b,?\s+)+", re.IGNORECASE)
+_NO_QUESTION = re.compile(rf"(?:{_COURTESY})+", re.IGNORECASE)
 _BARE = re.compile(
     r"(?:but\s+|and\s+)?(?P<wh>why not|why|when exactly|since when|until when|when|where exactly|where to|where from|"
     r"where|how so|how come|how long|how often|how|by how much|how much|how many|by whom|with whom|to whom|who|which "
@@ -132,6 +132,7 @@ _YEAR = re.compile(
     rf"\b(?:{_MONTH}\s+)?"
     r"(?:1[6-9]|20)\d\d\b|(?:(?:1[6-9]|20)\d\d|[去今明前昨来]|[〇一二三四五六七八九]{4})年(?:\d{1,2}月)?"
 )
+_PLAIN_YEAR = re.compile(r"\b(?:1[6-9]|20)\d\d\b")
 _UPPER = "A-ZÀ-ÖØ-Þ"
 _NAME = re.compile(
     rf"(?<![\w])(?:[{_UPPER}][\w&'’.-]*\w|[{_UPPER}])(?:[ ](?:(?:of|for|de|van|von|al|bin)[ ](?:the[ ])?)?"
@@ -181,6 +182,12 @@ _TIME = (
     rf"|(?:the\s+)?(?:(?:1[6-9]|20)\d0s|(?:last|this|next|same|previous|following)\s+{_PERIOD})\b"
 )
 _TIME_PART = re.compile(rf"(?P<preposition>(?i:in|on|at|since|until|during|by|after|before))\s+(?P<rest>{_TIME})")
+_RELATIVE = re.compile(
+    rf"(?:(?:what|how) about\s+)?(?:in\s+)?(?:the\s+)?"
+    rf"(?:(?P<earlier>previous|(?P<period>{_PERIOD})\s+(?:before|earlier))"
+    rf"|following|(?P<later>{_PERIOD})\s+(?:after|later))(?:\s+(?P<behind>{_PERIOD}))?\s*[?.!]*",
+    re.IGNORECASE,
+)
 _TIMED = re.compile(rf"\b(?:(?P<preposition>(?i:in|on|at|since|until|during|by|after|before))\s+)?(?P<rest>{_TIME})")
 # What may stand between a preposition and a name that it goes with: "from mainland China".
 _QUALIFIER = (
@@ -263,6 +270,11 @@ def understand(question: str, turns: Sequence[Turn]) -> Understood:
     return Understood(whole, whole if leaning.made_of_last else f"{whole} {turns[-1].question} {whole}")
 
 
+def asks_nothing(text: str) -> bool:
+    """Tell whether a text only thanks or agrees."""
+    return _NO_QUESTION.fullmatch(text.strip()) is not None
+
+
 def points_nowhere(question: str) -> str | None:
     """Return the pronoun of a question without a turn before it that stands for somebody whom it does not name."""
     for pattern in (_HE, _THEY):
@@ -299,7 +311,9 @@ def _cut_short(typed: str, turns: Sequence[Turn]) -> _Leaning | None:
     correction = _CORRECTION.fullmatch(typed)
     instead = correction or _DENIAL.fullmatch(typed) or _INSTEAD.fullmatch(typed)
     leaning = None
-    if instead and _is_part(instead["what"]):
+    if (beside := _a_year_off(bare, last)) is not None:
+        leaning = _Leaning(beside, made_of_last=True)
+    elif instead and _is_part(instead["what"]):
         what = _resolved(instead["what"], turns)
         corrected, old = instead.re is not _INSTEAD, instead.groupdict().get("old")
         leaning = _replaced(what, last, corrected=corrected, old=old)
@@ -394,6 +408,19 @@ def _replaced(what: str, last: Turn, *, corrected: bool = False, old: str | None
     if _YEAR.fullmatch(core) or preposition is not None:
         return _Leaning(f"{asked.rstrip('?.! ')} {preposition or 'in'} {core}?", made_of_last=True)
     return _Leaning(f"What about {what}?", behind=True)
+
+
+def _a_year_off(bare: str, last: Turn) -> str | None:
+    """Return the last question of the year before or after its one: "And the winter before?"; else None."""
+    match, years = _RELATIVE.fullmatch(bare), list(_PLAIN_YEAR.finditer(last.question))
+    if match is None or len(years) != 1:
+        return None
+    period = match["period"] or match["later"] or match["behind"]
+    if period is None or (period != "year" and period not in last.question.casefold()):
+        return None
+    (year,) = years
+    other = int(year.group()) + (-1 if match["earlier"] else 1)
+    return f"{last.question[: year.start()]}{other}{last.question[year.end() :]}"
 
 
 def _timed(what: str, asked: str) -> str | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from rag.answering.judging import Finding, Verdict, leans
-from rag.answering.questions import Asked, Kind
+from rag.answering.questions import Asked, Kind, analyse
 from rag.records import Citation, Claim, Said, Span
 
 _SPACE = re.compile(r"\s+")
@@ -49,8 +49,7 @@ def quote_answer(
         return _declined(
             "no sentence of the articles answers this; the nearest passages are listed", verdict.confidence
         )
-    answering = _choose(asked.kind, verdict.findings, settings=settings, copies=copies)
-    chosen = in_reading_order(_with_what_they_lean_on(answering, most=settings.max_sentences))
+    chosen = in_reading_order(_answering(asked, verdict, settings=settings, copies=copies))
     short = _short_answer(verdict.findings[0]) if asked.kind is Kind.FACT else None
     return _quoted(chosen, short_answer=short, confidence=verdict.confidence)
 
@@ -62,27 +61,58 @@ def quote_sides(heard: Mapping[str, Verdict], *, settings: QuotingSettings) -> Q
     that answers, is named with nothing said.
     """
     most = max(1, settings.max_sentences // len(heard))
+    own: dict[str, list[Finding]] = {}
+    for party, verdict in heard.items():
+        own[party] = []
+        if _answers(verdict, settings=settings):
+            best = verdict.findings[0]
+            worthy = [finding for finding in verdict.findings if finding.score >= settings.share * best.score]
+            own[party] = _understood(worthy, most=most)
+    return _side_by_side(own, heard, reason=f"says what is asked of {', '.join(heard)}")
+
+
+def quote_parts(
+    parts: Mapping[str, Verdict], *, settings: QuotingSettings, copies: Mapping[str, str] = MappingProxyType({})
+) -> Quoted:
+    """Return what answers each of the questions that one is made of, in their order, as `quote_answer` would.
+
+    One that nothing answers is named with nothing said; where the same sentences answer all, they stand there once.
+    """
+    settings = replace(settings, max_sentences=max(1, settings.max_sentences // len(parts)))
+    own = {
+        part: _answering(analyse(part), verdict, settings=settings, copies=copies)
+        if _answers(verdict, settings=settings)
+        else []
+        for part, verdict in parts.items()
+    }
+    quoted = _side_by_side(own, parts, reason="answers either question")
+    together = len({side.citations for side in quoted.sides or ()}) == 1
+    return replace(quoted, sides=None) if together else quoted
+
+
+def _side_by_side(own: Mapping[str, Sequence[Finding]], heard: Mapping[str, Verdict], *, reason: str) -> Quoted:
+    """Return the findings of each side in reading order, each sentence under one marker however many sides cite it."""
     chosen: list[Finding] = []
     places: dict[tuple[str, Span], int] = {}
     sides = []
-    for party, verdict in heard.items():
-        own: list[Finding] = []
-        if verdict.findings and verdict.confidence >= settings.min_confidence:
-            best = verdict.findings[0]
-            worthy = [finding for finding in verdict.findings if finding.score >= settings.share * best.score]
-            own = in_reading_order(_understood(worthy, most=most))
-        for finding in own:
+    for side, findings in own.items():
+        ordered = in_reading_order(findings)
+        for finding in ordered:
             places.setdefault((finding.reading.article.id, finding.span), len(places) + 1)
             if len(places) > len(chosen):
                 chosen.append(finding)
-        markers = (places[finding.reading.article.id, finding.span] for finding in own)
-        sides.append(Said(party, tuple(markers)))
+        sides.append(Said(side, tuple(places[one.reading.article.id, one.span] for one in ordered)))
     if not chosen:
-        parties = ", ".join(heard)
-        reason = f"no sentence of the articles says what is asked of {parties}; the nearest passages are listed"
-        return _declined(reason, max(verdict.confidence for verdict in heard.values()))
+        return _declined(
+            f"no sentence of the articles {reason}; the nearest passages are listed",
+            max(verdict.confidence for verdict in heard.values()),
+        )
     least = min(heard[side.party].confidence for side in sides if side.citations)
     return replace(_quoted(chosen, short_answer=None, confidence=least), sides=tuple(sides))
+
+
+def _answers(verdict: Verdict, *, settings: QuotingSettings) -> bool:
+    return bool(verdict.findings) and verdict.confidence >= settings.min_confidence
 
 
 def _quoted(chosen: Sequence[Finding], *, short_answer: str | None, confidence: float) -> Quoted:
@@ -104,6 +134,13 @@ def in_reading_order(findings: Sequence[Finding]) -> list[Finding]:
     """Return findings article by article, the best finding's article first, each article from top to bottom."""
     articles = list(dict.fromkeys(finding.reading.article.id for finding in findings))
     return sorted(findings, key=lambda finding: (articles.index(finding.reading.article.id), finding.span.start))
+
+
+def _answering(
+    asked: Asked, verdict: Verdict, *, settings: QuotingSettings, copies: Mapping[str, str]
+) -> list[Finding]:
+    answering = _choose(asked.kind, verdict.findings, settings=settings, copies=copies)
+    return _with_what_they_lean_on(answering, most=settings.max_sentences)
 
 
 def _choose(

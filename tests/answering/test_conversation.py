@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.answering.conversation import Turn, points_nowhere, understand
+from rag.answering.conversation import Turn, asks_nothing, points_nowhere, understand
 
 BAN = Turn(
     "When did Beijing ban Japanese seafood?",
@@ -184,3 +184,35 @@ def test_another_time_takes_the_place_of_the_one_before(old, new, times):
 )
 def test_a_pronoun_that_stands_for_nobody_is_found(question, pronoun):
     assert points_nowhere(question) == pronoun
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("And the winter before?", "How many tourists came in the winter of 2030?"),
+        ("the previous winter", "How many tourists came in the winter of 2030?"),
+        ("What about the year after?", "How many tourists came in the winter of 2032?"),
+        ("And in the following year?", "How many tourists came in the winter of 2032?"),
+    ],
+)
+def test_a_time_beside_the_one_that_was_asked_about_is_counted(typed: str, meant: str) -> None:
+    assert understand(typed, [Turn("How many tourists came in the winter of 2031?")]).question == meant
+
+
+@pytest.mark.parametrize("typed", ["And the month before?", "And last year?"])
+def test_what_cannot_be_counted_is_not(typed: str) -> None:
+    assert "2030" not in understand(typed, [Turn("How many tourists came in the winter of 2031?")]).question
+
+
+@pytest.mark.parametrize(
+    ("typed", "nothing"),
+    [
+        ("thanks", True),
+        ("Ok, great. Thank you!", True),
+        ("thanks, and in 2024?", False),
+        ("And?", False),
+        ("why", False),
+    ],
+)
+def test_thanks_ask_nothing(typed: str, nothing: bool) -> None:  # noqa: FBT001  # a case's expectation
+    assert asks_nothing(typed) is nothing

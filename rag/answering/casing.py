@@ -1,0 +1,59 @@
+"""Capitals for a question that was typed without them, as the articles write its words.
+
+Who types in haste types small: "what did deng tell rcep members". Rules that look for names would see none in it. What
+stands in the passages that were found tells which of its words are names: those that have a capital there within a
+sentence oftener than not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+
+from rag.index.lexical import terms
+
+_WORD = re.compile(r"[^\W\d_]+(?:\.[^\W\d_]+)*")
+# A month among others, but in a question mostly what asks.
+_AUXILIARIES = frozenset({"may"})
+_OPENING = " \t\n\"'“‘¿¡("
+# Where a sentence, a quotation, a heading or a line begins, a capital says nothing.
+_WITHIN = re.compile(r"(?<=[\w,;)%’'][ -])[^\W\d_]+(?:\.[^\W\d_]+)*")
+
+
+def restore_capitals(question: str, texts: Iterable[str]) -> str:
+    """Return a question that was typed all small, or all in capitals, with the capitals of the texts.
+
+    Its first word may have a capital all the same. A word that the texts do not have, or write small as often, is
+    small; any other question is returned as it is.
+    """
+    shouted = question.isupper() and len(_WORD.findall(question)) > 1
+    if not shouted and any(map(str.isupper, question.lstrip(_OPENING)[1:])):
+        return question
+    wanted = {word.casefold() for word in _WORD.findall(question) if terms(word)} - _AUXILIARIES
+    written = _count_forms(texts, wanted=wanted) if wanted else {}
+
+    def restore(match: re.Match[str]) -> str:
+        word = match.group()
+        return _usual_form(written.get(word.casefold())) or (word.lower() if shouted else word)
+
+    return _WORD.sub(restore, question)
+
+
+def _count_forms(texts: Iterable[str], *, wanted: AbstractSet[str]) -> Mapping[str, Counter[str]]:
+    """Return for each wanted word, in small letters, how often it is written how within a sentence."""
+    forms: dict[str, Counter[str]] = defaultdict(Counter)
+    for text in texts:
+        for word in _WITHIN.findall(text):
+            if (plain := word.casefold()) in wanted:
+                forms[plain][word] += 1
+    return forms
+
+
+def _usual_form(forms: Counter[str] | None) -> str | None:
+    """Return the commonest form with a capital, if such forms are oftener than the small one."""
+    capitalised = {form: count for form, count in (forms or {}).items() if form != form.lower()}
+    if 2 * sum(capitalised.values()) <= sum((forms or {}).values()):
+        return None
+    return max(capitalised, key=lambda form: (capitalised[form], form))

@@ -1,0 +1,50 @@
+"""Two questions in one: where they are told apart, and that nothing else is."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.answering import split_double
+
+
+@pytest.mark.parametrize(
+    ("question", "parts"),
+    [
+        ("When was the ban lifted, and who had asked for it?", ("When was the ban lifted?", "Who had asked for it?")),
+        ("Which ministers came to Osaka, and when?", ("Which ministers came to Osaka?", "When?")),
+        ("who runs the ferry and how much is a ticket", ("Who runs the ferry?", "How much is a ticket?")),
+        ("Did the talks end? And what was agreed?", ("Did the talks end?", "What was agreed?")),
+        ("At which ports did it call, and in which years?", ("At which ports did it call?", "In which years?")),
+        ("What was asked for and by how much was it cut?", ("What was asked for?", "By how much was it cut?")),
+    ],
+)
+def test_two_questions(question: str, parts: tuple[str, str]) -> None:
+    assert split_double(question) == parts
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What did Harada say about when and where the talks will be held?",
+        "What did Harada tell the chamber about why trade fell and how it may grow?",
+        "Explain what was agreed and what it means.",
+        "What was agreed and what it means",
+        "How many Chinese and how many Japanese ships were in the zone?",
+        "How many boats sailed in May, and how many in June?",  # a verb without an auxiliary may be a noun
+        "What do China and Japan trade?",
+        "Who and what caused it?",
+        "When was it, and where, and why?",  # three
+        "Why?",
+        "",
+        "trade and why it fell",
+        "什么时候禁止的，为什么？",
+    ],
+)
+def test_one_question(question: str) -> None:
+    assert split_double(question) == ()
+
+
+@given(st.text(max_size=80))
+def test_parts_have_the_words_of_the_question(question: str) -> None:
+    for part in split_double(question):
+        assert part[:-1].casefold() in " ".join(question.split()).casefold()
