@@ -38,6 +38,19 @@ _LEANS = re.compile(
     r"in (?:those|that|these|this))\b|[他她它这那其该此]|[これそ][のれ]",
     re.IGNORECASE,
 )
+_COUNTS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "several": 3, "some": 3, "many": 3}
+_ANNOUNCES = re.compile(
+    rf"\b(?P<count>{'|'.join(_COUNTS)})\b(?:\s+[\w-]+){{0,3}}?\s+(?:reasons|obstacles|points|conditions|demands|things|"
+    r"steps|areas|measures|aims|goals|problems|challenges|factors|questions|tasks|proposals|suggestions|principles|"
+    r"requests|lessons|fields|advantages|benefits|causes|changes|promises|worries|concerns|objections|hurdles|barriers|"
+    r"arguments|priorities|wishes|recommendations|effects|trends|pillars)\b"
+    r"(?:\s+(?:to|for|of|in|on|until|between|from|behind|here|today|now)\b(?:\s+[\w-]+){0,3})?[.:][\"”’]?",
+    re.IGNORECASE,
+)
+_ITEM = re.compile(
+    r"[\"“‘']?(?:(?:the )?(?:first|second|third|fourth|fifth|sixth|last|next|other)(?:ly)?|finally|one|another)\b",
+    re.IGNORECASE,
+)
 _BEGINNING = 4
 _NAME = re.compile(r"(?<!^)\b[A-Z]\w*|\d+(?:[.,]\d+)*")
 
@@ -61,6 +74,19 @@ class Reading:
     def before(self, place: Span) -> Span | None:
         """Return the sentence before a place in the passage; None where it begins with that."""
         return max((span for span in self.hit.passage.sentences if span.end <= place.start), default=None)
+
+    def announced(self, place: Span) -> list[Span]:
+        """Return the sentences of the passage that tell what the one at a place announces ("I see three obstacles.").
+
+        Those are the ones that begin with "First", "The second" and the like, if the next one does, or else the next.
+        """
+        text = self.article.text
+        match = _ANNOUNCES.search(text[place.start : place.end])
+        if match is None or match.end() < place.end - place.start:
+            return []
+        behind = sorted(span for span in self.hit.passage.sentences if span.start >= place.end)
+        items = [span for span in behind if _ITEM.match(text[span.start : span.end])]
+        return (items if behind[:1] == items[:1] else behind)[: _COUNTS[match["count"].lower()]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,8 @@ def _answering(
     asked: Asked, verdict: Verdict, *, settings: QuotingSettings, copies: Mapping[str, str]
 ) -> list[Finding]:
     answering = _choose(asked.kind, verdict.findings, settings=settings, copies=copies)
-    return _with_what_they_lean_on(answering, most=settings.max_sentences)
+    told = _with_what_it_announces(answering, most=settings.max_sentences)
+    return _with_what_they_lean_on(told, most=settings.max_sentences)
 
 
 def _choose(
@@ -177,6 +178,17 @@ def _understood(findings: Sequence[Finding], *, most: int) -> list[Finding]:
         elif not chosen:
             chosen.append(finding)
     return chosen
+
+
+def _with_what_it_announces(findings: Sequence[Finding], *, most: int) -> list[Finding]:
+    """Return findings, and behind the best, if it announces a list ("I see three obstacles."), the items of that."""
+    best = findings[0]
+    announced = [Finding(best.reading, span, best.score) for span in best.reading.announced(best.span)]
+    if not announced:
+        return list(findings)
+    known = {(one.reading.article.id, one.span) for one in announced}
+    others = [one for one in findings[1:] if (one.reading.article.id, one.span) not in known]
+    return [best, *announced, *others][:most]
 
 
 def _with_what_they_lean_on(findings: Sequence[Finding], *, most: int) -> list[Finding]:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from rag.answering import Finding, QuotingSettings, Reading, Verdict, quote_answer
 from rag.answering.questions import Asked, Kind, Wanted, analyse
 from rag.records import Article, Hit, Passage, Span
+from rag.sentences import split_sentences
 
 SETTINGS = QuotingSettings(min_confidence=0.5, max_sentences=3, share=0.5)
 
@@ -120,3 +121,50 @@ def test_a_sentence_that_leans_on_the_one_before_brings_that_along():
     one = dataclasses.replace(SETTINGS, max_sentences=1)
     assert quoted(Kind.FACT, Finding(reading, spans[1], 0.9), settings=one).answer == "It did so in August. [1]"
     assert quoted(Kind.FACT, Finding(reading, spans[2], 0.9)).answer == "Beijing was angry. [1]"
+
+
+ITEMS = "What stands in the way? I see three obstacles. %s That is all."
+
+
+@pytest.mark.parametrize(
+    ("items", "quotes"),
+    [
+        (
+            "The first is trust. It takes years. The second is law. Third, there is money.",
+            ["I see three obstacles.", "The first is trust.", "The second is law.", "Third, there is money."],
+        ),
+        (
+            "Trust is rare. Law is slow. Money is short.",
+            ["I see three obstacles.", "Trust is rare.", "Law is slow.", "Money is short."],
+        ),
+    ],
+)
+def test_a_list_that_is_announced_comes_with_its_items(items, quotes):
+    text = ITEMS % items
+    article = Article(id="a", path="a.md", text=text, title="A")
+    spans = tuple(split_sentences(text))
+    reading = Reading(Hit(Passage("a", 0, 0, len(text), spans), 1.0, 1), article)
+    place = next(span for span in spans if text[span.start : span.end] == quotes[0])
+    roomy = dataclasses.replace(SETTINGS, max_sentences=4)
+    for kind in Kind:
+        answer = quoted(kind, Finding(reading, place, 0.9), settings=roomy)
+        assert [citation.quote for citation in answer.citations] == quotes
+    answer = quoted(Kind.FACT, Finding(reading, place, 0.9), settings=dataclasses.replace(SETTINGS, max_sentences=2))
+    assert [citation.quote for citation in answer.citations] == quotes[:2]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Growth was lower by three points than in June.",
+        "I see three obstacles: trust, law and money.",
+        "Three obstacles were removed in the spring of 2031 by both.",
+        "He saw reasons.",
+    ],
+)
+def test_what_announces_no_list_comes_alone(sentence):
+    text = f"{sentence} First came the rain. Then came the snow."
+    article = Article(id="a", path="a.md", text=text, title="A")
+    spans = tuple(split_sentences(text))
+    reading = Reading(Hit(Passage("a", 0, 0, len(text), spans), 1.0, 1), article)
+    assert reading.announced(spans[0]) == []
