@@ -14,6 +14,7 @@ words that are the short answer; `cold` the time of a cold answer. Sets that are
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -236,13 +237,14 @@ def where_one_word_decides(bench: Bench) -> Iterator[Line]:
 
 
 def short_answers(bench: Bench) -> Iterator[Line]:
-    """Yield how well the short answer is found by a passage's reading, the sentence's own, and both."""
+    """Yield how well the short answer is found by the reading of a passage, of the sentence alone, and in context."""
     found = measure_pointing(Reader(bench.folder), list_held_out_facts(bench.sample))
     for name, pointing in found.items():
         yield line("pointing", f"short answer by {name}, F1", estimate_mean(pointing.f1))
         yield line("pointing", f"short answer by {name}, exact", estimate_mean(pointing.exact))
-    gain = paired_difference(found["the passage"].exact, found["both"].exact)
-    yield line("pointing", f"exact by both, more than by the passage (paired, p={gain.p:.3f})", gain)
+    for fewer, more in itertools.pairwise(("the passage", "both", "all three")):
+        gain = paired_difference(found[fewer].exact, found[more].exact)
+        yield line("pointing", f"exact by {more}, more than by {fewer} (paired, p={gain.p:.3f})", gain)
 
 
 def cold_answer(bench: Bench) -> Iterator[Line]:

@@ -371,7 +371,9 @@ def label_decisions(questions: QuestionSet, *, calibration: Path) -> Iterator[De
         question = one.asked.question
         ranked = judge.rank(question, one.readings)
         if ranked and not judge.rules_out(question, ranked[0]):
-            features = astuple(judge.decision(question, ranked[0]))
+            features = astuple(
+                judge.decision(question, ranked[0], judge.read_in_context(question, ranked[0].candidate))
+            )
             yield Decided(features, one.asked.answerable, is_right(ranked[0].candidate, one.asked))
 
 

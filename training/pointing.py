@@ -1,7 +1,7 @@
-"""Where the reader points: the words of the gold sentence that each of its readings, and both, take for the answer.
+"""Where the reader points: the words of the gold sentence that each of its readings, and all, take for the answer.
 
 The questions are those for a fact of our own news that were kept apart. The gold sentence is read as the answerer reads
-one: in a passage behind the title, and by itself or, where it leans on the one before, behind that.
+one: in a passage behind the title, by itself or, where it leans on the one before, behind that, and behind both.
 """
 
 from __future__ import annotations
@@ -69,14 +69,24 @@ def point(reader: PassageReader, gold: Gold, *, rng: random.Random) -> dict[str,
     article, sentence = gold.article, gold.sentence
     low, high = cut_window(article.text, around=(gold.start, gold.end), max_words=WINDOW_WORDS, rng=rng)
     head = article.header
-    before = article.text[start_before(article.text, gold.start) : gold.start] if leans(sentence) else ""
-    passage, alone = reader.read(
-        gold.question.question, [Page(head + article.text[low:high], len(head)), Page(before + sentence, len(before))]
+    neighbour = article.text[start_before(article.text, gold.start) : gold.start]
+    before = neighbour if leans(sentence) else ""
+    pages = [
+        Page(head + article.text[low:high], len(head)),
+        Page(before + sentence, len(before)),
+        Page(head + neighbour + sentence, len(head + neighbour)),
+    ]
+    places = [len(head) + gold.start - low, len(before), len(head + neighbour)]
+    passage, alone, in_context = (
+        read.within(place, place + len(sentence))
+        for read, place in zip(reader.read(gold.question.question, pages), places, strict=True)
     )
-    place = len(head) + gold.start - low
-    words = passage.within(place, place + len(sentence))
-    again = alone.within(len(before), len(before) + len(sentence))
-    ways = {"the passage": words, "the sentence alone": again, "both": words.combined_with(again)}
+    ways = {
+        "the passage": passage,
+        "the sentence alone": alone,
+        "both": passage.combined_with(alone),
+        "all three": passage.combined_with(alone).combined_with(in_context),
+    }
     return {name: _best(reading, sentence) for name, reading in ways.items()}
 
 

@@ -1,11 +1,11 @@
 """The judge that reads: a sentence answers when the reading model points into it, and its passage ranks well.
 
-It reads twice: the nearest passages, to see where the reader points, and then the sentences that come out best, each by
-itself. The words that both readings point at together are the short answer. What it reads is bounded in tokens, best
-first: a bound in time would give another answer on another machine. Logistic models weigh what the reader says, how
-near the passage is, and which words of the question stand in the sentence: one for the shortlist, one for the best
-sentence, one for the confidence that it answers. They are fitted by `python -m training.answerer`, never on the test
-half of the questions.
+It reads three times: the nearest passages, to see where the reader points, then the sentences that come out best, each
+by itself, and the best of them in its context. The words that all three point at together are the short answer. What
+it reads is bounded in tokens, best first: a bound in time would give another answer on another machine. Logistic models
+weigh what the reader says, how near the passage is, and which words of the question stand in the sentence: one for the
+shortlist, one for the best sentence, one for the confidence that it answers. They are fitted by
+`python -m training.answerer`, never on the test half of the questions.
 """
 
 from __future__ import annotations
@@ -161,13 +161,6 @@ class Candidate:
         head = _head(self.reading) + self._before()
         return Page(head + self.text, len(head))
 
-    def short_answer(self, alone: PassageReading) -> Span | None:
-        """Return the words that the readings of its passage and of `page()` point at together."""
-        page = self.page()
-        both = self.words.combined_with(alone.within(page.header_size, len(page.text)))
-        best = both.best_within(0, len(self.text))
-        return Span(self.span.start + best.start, self.span.start + best.end) if best else None
-
     def _before(self) -> str:
         before = self.reading.before(self.span)
         return f"{self.reading.article.text[before.start : before.end]} " if before else ""
@@ -198,12 +191,19 @@ class PassagesRead:
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """A sentence that was read again, how well it answers, in 0..1, and the words in it that do."""
+    """A sentence that was read again, what that said of its words, and how well it answers, in 0..1."""
 
     candidate: Candidate
-    short_answer: Span | None
+    alone: PassageReading = field(compare=False)
     features: SentenceFeatures
     score: float
+
+    def short_answer(self, in_context: PassageReading) -> Span | None:
+        """Return the words that the readings of its passage, of it alone and of it in its context point at together."""
+        together = self.candidate.words.combined_with(self.alone).combined_with(in_context)
+        best = together.best_within(0, len(self.candidate.text))
+        place = self.candidate.span.start
+        return Span(place + best.start, place + best.end) if best else None
 
 
 class ReaderJudge:
@@ -248,11 +248,10 @@ class ReaderJudge:
         ranked = self.rank(question, readings)
         if not ranked:
             return Verdict((), 0.0)
-        findings = tuple(
-            Finding(one.candidate.reading, one.candidate.span, one.score, short_answer=one.short_answer)
-            for one in ranked
-        )
-        return Verdict(findings, self.confidence(question, ranked[0]))
+        findings = [Finding(one.candidate.reading, one.candidate.span, one.score) for one in ranked]
+        in_context = self.read_in_context(question, ranked[0].candidate)
+        findings[0] = replace(findings[0], short_answer=ranked[0].short_answer(in_context))
+        return Verdict(tuple(findings), self.confidence(question, ranked[0], in_context))
 
     def rank(self, question: str, readings: Sequence[Reading]) -> list[Weighed]:
         """Return the sentences of the shortlist, best first."""
@@ -260,11 +259,11 @@ class ReaderJudge:
         weighed = self.weigh(question, candidates)
         return sorted(weighed, key=lambda one: (-one.score, one.candidate.reading.hit.rank, one.candidate.span))
 
-    def confidence(self, question: str, best: Weighed) -> float:
+    def confidence(self, question: str, best: Weighed, in_context: PassageReading) -> float:
         """Return the probability that the best sentence answers."""
         if self.rules_out(question, best):
             return 0.0
-        return self._models.decision(astuple(self.decision(question, best)))
+        return self._models.decision(astuple(self.decision(question, best, in_context)))
 
     def rules_out(self, question: str, best: Weighed) -> bool:
         """Tell whether the best sentence answers nothing, whatever the reader makes of it."""
@@ -339,24 +338,28 @@ class ReaderJudge:
                 alone=alone.answerable,
             )
             score = self._score(question, candidate, features)
-            weighed.append(Weighed(candidate, candidate.short_answer(alone), features, score))
+            weighed.append(Weighed(candidate, _of_sentence(alone, candidate.page()), features, score))
         return weighed
 
     def _score(self, question: str, candidate: Candidate, features: SentenceFeatures) -> float:
         odds = _odds(self._models.sentence, question, candidate, features)
         return odds / (1 + odds)
 
-    def decision(self, question: str, best: Weighed) -> DecisionFeatures:
+    def read_in_context(self, question: str, candidate: Candidate) -> PassageReading:
+        """Return what a sentence behind its article's title and the sentence before it has to say."""
+        page = candidate.page_in_context()
+        (read,) = self.reader.read(question, [page])
+        return _of_sentence(read, page)
+
+    def decision(self, question: str, best: Weighed, in_context: PassageReading) -> DecisionFeatures:
         """Return what tells an answer from a near miss."""
         candidate, features = best.candidate, best.features
-        page = candidate.page_in_context()
-        (in_context,) = self.reader.read(question, [page])
         return DecisionFeatures(
             answerable=features.answerable,
             alone=features.alone,
             in_context=in_context.answerable,
             unmatched=unmatched_names(question, _page(candidate.reading)),
-            unmatched_near=unmatched_names(question, page.text),
+            unmatched_near=unmatched_names(question, candidate.page_in_context().text),
             distant=_distance(candidate.reading.hit.similarity),
         )
 
@@ -373,6 +376,10 @@ def _odds(model: Logistic, question: str, candidate: Candidate, features: Passag
 def _distance(similarity: float | None) -> float:
     # Above the bar, a near miss is as alike as an answer; a question about something else altogether lies below it.
     return 0.0 if similarity is None else max(0.0, _ALIKE - similarity)
+
+
+def _of_sentence(read: PassageReading, page: Page) -> PassageReading:
+    return read.within(page.header_size, len(page.text))
 
 
 def _sureness(features: PassageFeatures) -> float:

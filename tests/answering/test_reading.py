@@ -80,35 +80,41 @@ def test_the_short_answer_slices_the_article(calibration):
 
 
 class SureOfWords(PointingReader):
-    """Finds words as likely as it is told, in log-probabilities: in a passage, and in a page without the title."""
+    """Finds words as likely as it is told, in log-probabilities: in a passage, without the title, and in context."""
 
-    def __init__(self, passage, alone):
+    def __init__(self, passage, alone, in_context):
         super().__init__("")
-        self.sure = {True: passage, False: alone}
+        self.passage, self.alone, self.in_context = passage, alone, in_context
 
     def _reading(self, page):
         read = super()._reading(page)
-        known = self.sure[page.text.startswith("The ban.")]
+        titled, whole = page.text.startswith("The ban."), page.header_size == len("The ban.\n")
+        known = (self.passage if whole else self.in_context) if titled else self.alone
         sure = np.array([known.get(page.text[low:high], -9.0) for low, high in read.tokens], np.float32)
         return PassageReading(read.answerable, sure, sure, read.tokens)
 
 
-def test_the_short_answer_is_what_the_passage_and_the_sentence_alone_point_at_together(calibration):
-    reader = SureOfWords({"Geneva.": -1.0, "protested": -1.5}, {"Japan": -1.0, "protested": -1.5})
-    found = judged(reader, calibration).findings
-    short = next(one.short_answer for one in found if one.text == "Japan protested in Geneva.")
-    assert TEXT[short.start : short.end] == "protested"
+@pytest.mark.parametrize(("in_context", "word"), [(-1.5, "protested"), (-9.0, "Geneva.")])
+def test_the_short_answer_is_what_all_readings_point_at_together(calibration, in_context, word):
+    reader = SureOfWords(
+        {"Geneva.": -1.0, "protested": -1.5}, {"Japan": -1.0, "protested": -1.5, "Geneva.": -2.5},
+        {"in": -1.0, "Geneva.": -4.0, "protested": in_context},
+    )  # fmt: skip
+    best, other = judged(reader, calibration).findings
+    assert best.text == "Japan protested in Geneva."
+    assert TEXT[best.short_answer.start : best.short_answer.end] == word
+    assert other.short_answer is None
 
 
 def test_the_short_answer_of_a_sentence_that_leans_lies_in_it(calibration):
     text = "China banned seafood. It did so in August."
     article = Article(id="a", path="a.md", text=text, title="The ban")
     passage = Passage("a", 0, 0, len(text), (Span(0, 21), Span(22, len(text))))
-    reader = SureOfWords({"August.": -1.0, "did": -2.0}, {"seafood.": -0.1, "August.": -2.0, "did": -1.5})
+    words = {"seafood.": -0.1, "August.": -2.0, "did": -1.8}
+    reader = SureOfWords({"August.": -1.0, "did": -2.0}, words, words)
     judge = ReaderJudge(reader, rarity=lambda words: np.ones(len(words)), calibration=calibration)
-    findings = judge.judge("When was seafood banned?", [Reading(Hit(passage, 1.0, 1), article)]).findings
-    short = next(one.short_answer for one in findings if one.text == "It did so in August.")
-    assert text[short.start : short.end] == "August."
+    best = judge.judge("When was seafood banned?", [Reading(Hit(passage, 1.0, 1), article)]).findings[0]
+    assert (best.text, text[best.short_answer.start : best.short_answer.end]) == ("It did so in August.", "August.")
 
 
 def test_a_passage_is_read_behind_its_header_and_without_its_furniture(calibration):

@@ -1,4 +1,4 @@
-"""The words that are taken for the answer: by the passage's reading, by the sentence's own, and by both."""
+"""The words that are taken for the answer: by the passage's reading, the sentence's own, both, and in context too."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ def gold(sentence, *, answer):
 
 
 class FakeReader:
-    """Finds words as likely as it is told, in log-probabilities: in a passage, and in a page without the title."""
+    """Finds words as likely as it is told, in log-probabilities: in a passage, without the title, and in context."""
 
     name, revision = "fake", "1"
 
-    def __init__(self, passage, alone):
+    def __init__(self, passage, alone, in_context):
         self.passage = passage
         self.alone = alone
+        self.in_context = in_context
         self.pages = []
 
     def read(self, _question, passages):
@@ -42,29 +43,31 @@ class FakeReader:
 
     def _reading(self, page):
         tokens = np.array([word.span() for word in re.compile(r"\w+").finditer(page.text, page.header_size)])
-        known = self.passage if page.text.startswith(ARTICLE.header) else self.alone
+        titled, whole = page.text.startswith(ARTICLE.header), page.header_size == len(ARTICLE.header)
+        known = (self.passage if whole else self.in_context) if titled else self.alone
         sure = np.array([known.get(page.text[low:high], -9.0) for low, high in tokens])
         return PassageReading(0.0, sure, sure, tokens)
 
 
-def test_both_readings_are_weighed_together():
-    reader = FakeReader({"pier": -1.0, "nine": -1.5}, {"ferry": -1.0, "nine": -1.5})
+def test_readings_are_weighed_together():
+    reader = FakeReader({"pier": -1.0, "nine": -1.5}, {"ferry": -1.0, "nine": -1.5}, {"pier": 0.0, "nine": -9.0})
     found = point(reader, gold(QUOTE, answer="nine"), rng=random.Random(1))
-    assert found == {"the passage": "pier", "the sentence alone": "ferry", "both": "nine"}
+    assert found == {"the passage": "pier", "the sentence alone": "ferry", "both": "nine", "all three": "pier"}
 
 
 def test_a_sentence_that_leans_is_read_behind_the_one_before():
-    reader = FakeReader({"late": -1.0}, {"late": -1.0, "nine": -0.1})
+    reader = FakeReader({"late": -1.0}, {"late": -1.0, "nine": -0.1}, {"late": -1.0})
     found = point(reader, gold(LEANING, answer="late"), rng=random.Random(1))
-    assert reader.pages[1].text == f"{QUOTE} {LEANING}"
+    assert [page.text for page in reader.pages[1:]] == [f"{QUOTE} {LEANING}", f"{ARTICLE.header}{QUOTE} {LEANING}"]
     assert set(found.values()) == {"late"}
 
 
 def test_a_question_counts_by_its_answers():
-    reader = FakeReader({"pier": -1.0}, {"nine": -0.5})
+    reader = FakeReader({"pier": -1.0}, {"nine": -0.5}, {"nine": -0.5})
     figures = measure_pointing(reader, [gold(QUOTE, answer="nine")])
     assert {name: (one.f1, one.exact) for name, one in figures.items()} == {
-        "the passage": ([0.0], [0.0]), "the sentence alone": ([1.0], [1.0]), "both": ([1.0], [1.0])
+        "the passage": ([0.0], [0.0]), "the sentence alone": ([1.0], [1.0]), "both": ([1.0], [1.0]),
+        "all three": ([1.0], [1.0]),
     }  # fmt: skip
 
 
