@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rag.answer_files import to_line
-from rag.answering.casing import restore_capitals
+from rag.answering.casing import is_without_capitals, restore_capitals
 from rag.answering.conversation import Turn, Understood, asks_nothing, points_nowhere, understand
 from rag.answering.questions import names_nothing
 from rag.answering.rewriting import with_rewritten
@@ -69,7 +69,7 @@ class Conversation:
 
     def understand(self, question: str) -> Understood:
         """Return what a question means after the turns before it: by a model's rewriting, or else by rules."""
-        cased = restore_capitals(question, self.last.texts.values()) if self.last else question
+        cased = self._with_capitals(question) if self._turns else question
         understood = understand(cased, self._turns)
         if understood.question == cased:
             return Understood(question, question)
@@ -82,6 +82,13 @@ class Conversation:
             return understood
         logger.info("made whole by the model")
         return with_rewritten(understood, rewritten.question, self._turns)
+
+    def _with_capitals(self, question: str) -> str:
+        """Return a question typed small with the capitals of what was found for the last one and would be for it."""
+        if not is_without_capitals(question):
+            return question
+        found = self.engine.search(question, wanted=self.wanted).ranking.texts
+        return restore_capitals(question, [*(self.last.texts.values() if self.last else ()), *found.values()])
 
     def pointing_nowhere(self, question: str) -> str | None:
         """Return the pronoun of a first question that stands for nobody, if it names anything besides to look for."""

@@ -47,6 +47,7 @@ _WITHOUT_EFFECT = frozenset(
     {"articles", "index", "threads", "building.memory_mb", "endpoint.timeout_s", "endpoint.retries", "chat.rewriter"}
 )
 _MOST_CHARACTERS = 200_000  # of a question: a book's chapter, read in seconds
+_BARE = 3  # words of a question that says nothing without the one before: "By whom?"
 _REMEMBERED_VECTORS = 65_536  # at 384 dimensions, 100 MB
 NOTHING_NAMED = 'the question does not say what it is about; name that, as in: "Who said that trade would grow?"'
 _EACH_ITS_OWN = "what several parties say, or answers several questions, is quoted"
@@ -253,11 +254,11 @@ class Engine:
 
         What each of several parties says, and what answers each of two questions in one, is looked for anew.
         """
-        from rag.answering import analyse, quote_answer, split_double
+        from rag.answering import analyse, quote_answer, split_questions
 
         if sides := self._sides_of(question):
             return *self._hear(sides, wanted=wanted, judge=judge), None
-        if parts := split_double(question):
+        if parts := split_questions(question):
             return *self._answer_parts(parts, wanted=wanted, judge=judge), None
         verdict = judge.judge(question, _readings(found))
         settings = self._quoting(bold=self._bold)
@@ -300,19 +301,31 @@ class Engine:
         self, parts: Sequence[str], *, wanted: ArticleFilter | None, judge: Judge
     ) -> tuple[Found, Quoted]:
         """Return what was found for questions asked one after another as one ranking, and what answers each."""
+        from rag.answering import Verdict, restore_capitals
         from rag.answering.conversation import Turn, understand
         from rag.answering.quoting import quote_parts
 
         each: list[Found] = []
         verdicts: dict[str, Verdict] = {}
         turns: list[Turn] = []
+        settings, verdict = self._quoting(), None
         for part in parts:
             understood = understand(part, turns)
             with self._in_turn:
                 each.append(self.search(understood.query, wanted=wanted))
-            verdicts[part] = judge.judge(understood.question, _readings(each[-1]), part=len(parts))
-            turns.append(Turn(understood.question, tuple(one.text for one in verdicts[part].findings[:1])))
-        quoted = quote_parts(verdicts, settings=self._quoting(), copies=self._copies())
+            texts = each[-1].ranking.texts.values()
+            meant = restore_capitals(understood.question, texts)
+            if (
+                verdict
+                and verdict.confidence < settings.min_confidence
+                and len(part.split()) <= _BARE < len(meant.split())
+            ):
+                verdict = Verdict((), 0.0)  # "and when?" of what the articles do not tell of
+            else:
+                verdict = judge.judge(meant, _readings(each[-1]), part=len(parts))
+            verdicts[restore_capitals(part, texts)] = verdict
+            turns.append(Turn(meant, tuple(one.text for one in verdict.findings[:1])))
+        quoted = quote_parts(verdicts, settings=settings, copies=self._copies())
         return self._merge(each, quoted), quoted
 
     def _merge(self, each: Sequence[Found], quoted: Quoted) -> Found:

@@ -334,7 +334,7 @@ def answer_text(
         return _declined_text(answer, width=width, color=color, excerpts=excerpts, articles=articles)
     lines: list[str] = [""] if unfolded else []
     for speaker, paragraph in () if unfolded else _voices(answer):
-        label = [Piece(f"{speaker}: ", DIM)] if speaker else []
+        label = [Piece(f"{speaker} " if speaker.endswith("?") else f"{speaker}: ", DIM)] if speaker else []
         lines += [*([""] if lines and speaker else [])]
         lines += wrap([*label, *_marked(paragraph, answer)], width=width, color=color)
     lines += ["", *wrap([Piece("Sources", BOLD)], width=width, color=color)]

@@ -58,6 +58,12 @@ def test_of_two_questions_the_one_without_an_answer_is_named(ask):
     assert answer.confidence == sure
 
 
+@pytest.mark.parametrize("bare", ["by whom", "when", "in which year"])
+def test_a_bare_half_of_a_question_without_an_answer_has_none(ask, bare):
+    sure = ask("When did the ferry to Kinmen stop?").confidence
+    assert not ask(f"Which umbrellas were sold, and {bare}?", bar=sure).answered
+
+
 def test_two_questions_without_an_answer_are_declined(ask):
     answer = ask("Who sells umbrellas, and what is a kettle?", bar=1.0)
     assert (answer.answered, answer.sides) == (False, None)

@@ -329,6 +329,9 @@ class Doubtful:
     def __init__(self, engine, confidence):
         self.engine, self.confidence, self.asked, self.finished = engine, confidence, [], []
 
+    def search(self, query, **given):
+        return self.engine.search(query, **given)
+
     def begin(self, question, **given):
         from dataclasses import replace
 

@@ -2,7 +2,7 @@
 
 casing.py      a question typed small, with the capitals of the articles
 questions.py   what a question asks for: one fact, an explanation, several views, a yes or no
-double.py      whether it is two questions in one
+double.py      whether it is several questions in one
 sides.py       whether it asks what each of several parties says, and what each is asked
 sides_unspaced.py  the same in Chinese and Japanese, and whose their sentences are
 parties.py     who can say something, and by which names
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from rag.answering.casing import restore_capitals
     from rag.answering.checking import Checked, Checker, Supporter
     from rag.answering.claims import ClaimCutter, Drafted
-    from rag.answering.double import split_double
+    from rag.answering.double import split_questions
     from rag.answering.judging import Finding, Judge, Reading, Verdict
     from rag.answering.questions import Asked, analyse, names_nothing
     from rag.answering.quoting import QuotingSettings, quote_answer
@@ -62,7 +62,7 @@ __all__ = [
     "names_nothing",
     "quote_answer",
     "restore_capitals",
-    "split_double",
+    "split_questions",
 ]
 
 _MODULES = {
@@ -83,7 +83,7 @@ _MODULES = {
     "names_nothing": "questions",
     "quote_answer": "quoting",
     "restore_capitals": "casing",
-    "split_double": "double",
+    "split_questions": "double",
 }
 
 

@@ -15,11 +15,12 @@ from collections.abc import Set as AbstractSet
 from rag.index.lexical import terms
 
 _WORD = re.compile(r"[^\W\d_]+(?:\.[^\W\d_]+)*")
-# A month among others, but in a question mostly what asks.
-_AUXILIARIES = frozenset({"may"})
+# These are names behind such a word alone: "the us", "in may".
+_MOSTLY_NO_NAMES = frozenset({"us", "who", "may", "march", "will", "it", "mark"})
+_BEFORE_A_NAME = re.compile(r"\b(?:the|in|since|until|by|from|last|this|late|early|mid|and|between)\s+$", re.IGNORECASE)
 _OPENING = " \t\n\"'“‘¿¡("
-# Where a sentence, a quotation, a heading or a line begins, a capital says nothing.
-_WITHIN = re.compile(r"(?<=[\w,;)%’'][ -])[^\W\d_]+(?:\.[^\W\d_]+)*")
+# Where a sentence, a quotation, a heading or a line begins, a capital says nothing, but for "RCEP" and "Lu Kejian".
+_TELLING = re.compile(r"(?<=[\w,;)%’'][ -])[^\W\d_]+(?:\.[^\W\d_]+)*|\b[A-Z]{3,}\b|\b[A-Z][a-z]+(?=\s[A-Z][a-z])")
 
 
 def restore_capitals(question: str, texts: Iterable[str]) -> str:
@@ -28,32 +29,43 @@ def restore_capitals(question: str, texts: Iterable[str]) -> str:
     Its first word may have a capital all the same. A word that the texts do not have, or write small as often, is
     small; any other question is returned as it is.
     """
-    shouted = question.isupper() and len(_WORD.findall(question)) > 1
-    if not shouted and any(map(str.isupper, question.lstrip(_OPENING)[1:])):
+    if not is_without_capitals(question):
         return question
-    wanted = {word.casefold() for word in _WORD.findall(question) if terms(word)} - _AUXILIARIES
+    wanted = {word.casefold() for word in _WORD.findall(question) if terms(word) or word.casefold() in _MOSTLY_NO_NAMES}
     written = _count_forms(texts, wanted=wanted) if wanted else {}
+    shouted = question.isupper()
 
     def restore(match: re.Match[str]) -> str:
-        word = match.group()
-        return _usual_form(written.get(word.casefold())) or (word.lower() if shouted else word)
+        word = match.group().lower() if shouted else match.group()
+        forms = written.get(word.casefold(), Counter())
+        if word.casefold() in _MOSTLY_NO_NAMES:
+            if not _BEFORE_A_NAME.search(question, 0, match.start()):
+                return word
+            forms = Counter({form: count for form, count in forms.items() if form != form.lower()})
+        return _usual_form(forms) or word
 
     return _WORD.sub(restore, question)
+
+
+def is_without_capitals(question: str) -> bool:
+    """Tell whether a question was typed all small but for its first letter, or all in capitals."""
+    shouted = question.isupper() and len(_WORD.findall(question)) > 1
+    return shouted or not any(map(str.isupper, question.lstrip(_OPENING)[1:]))
 
 
 def _count_forms(texts: Iterable[str], *, wanted: AbstractSet[str]) -> Mapping[str, Counter[str]]:
     """Return for each wanted word, in small letters, how often it is written how within a sentence."""
     forms: dict[str, Counter[str]] = defaultdict(Counter)
     for text in texts:
-        for word in _WITHIN.findall(text):
+        for word in _TELLING.findall(text):
             if (plain := word.casefold()) in wanted:
                 forms[plain][word] += 1
     return forms
 
 
-def _usual_form(forms: Counter[str] | None) -> str | None:
+def _usual_form(forms: Counter[str]) -> str | None:
     """Return the commonest form with a capital, if such forms are oftener than the small one."""
-    capitalised = {form: count for form, count in (forms or {}).items() if form != form.lower()}
-    if 2 * sum(capitalised.values()) <= sum((forms or {}).values()):
+    capitalised = {form: count for form, count in forms.items() if form != form.lower()}
+    if 2 * sum(capitalised.values()) <= sum(forms.values()):
         return None
     return max(capitalised, key=lambda form: (capitalised[form], form))

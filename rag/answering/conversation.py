@@ -68,11 +68,14 @@ _ASKING = re.compile(
 _BEGINS_WITH_AUXILIARY = re.compile(rf"(?P<aux>{_AUXILIARY})\s+(?P<rest>.+)", re.IGNORECASE | re.DOTALL)
 # What people say before they ask, or without asking.
 _COURTESY = (
-    r"(?:ok(?:ay)?|thanks?(?: you)?(?: so much| very much)?|great|good|nice|cool|sure|yes|right|well|hm+|oh|ah|wow|"
-    r"i see|got it|i understand|understood|by the way|also|interesting|perfect|good to know)\b[\s,.!]*"
+    r"(?:ok(?:ay)?|(?:many )?thanks?(?: you)?(?: so much| very much| a lot| again)?|thx|ty|cheers|great|good|nice|cool|"
+    r"sure|yes|right|well|hm+|oh|ah|wow|i see|got it|i understand|understood|by the way|also|interesting|perfect|"
+    r"good to know)\b[\s,.!]*"
 )
 _LEAD = re.compile(rf"^(?:{_COURTESY}|(?:and|but|so|then|or|now)\b,?\s+)+", re.IGNORECASE)
-_NO_QUESTION = re.compile(rf"(?:{_COURTESY})+", re.IGNORECASE)
+_NO_QUESTION = re.compile(
+    rf"(?:{_COURTESY}|(?:no|hello|hi|hey|(?:good)?bye|that['’]?s all|nothing else)\b[\s,.!]*)+", re.IGNORECASE
+)
 _BARE = re.compile(
     r"(?:but\s+|and\s+)?(?P<wh>why not|why|when exactly|since when|until when|when|where exactly|where to|where from|"
     r"where|how so|how come|how long|how often|how|by how much|how much|how many|by whom|with whom|to whom|who|which "
@@ -182,10 +185,11 @@ _TIME = (
     rf"|(?:the\s+)?(?:(?:1[6-9]|20)\d0s|(?:last|this|next|same|previous|following)\s+{_PERIOD})\b"
 )
 _TIME_PART = re.compile(rf"(?P<preposition>(?i:in|on|at|since|until|during|by|after|before))\s+(?P<rest>{_TIME})")
+_NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _RELATIVE = re.compile(
-    rf"(?:(?:what|how) about\s+)?(?:in\s+)?(?:the\s+)?"
-    rf"(?:(?P<earlier>previous|(?P<period>{_PERIOD})\s+(?:before|earlier))"
-    rf"|following|(?P<later>{_PERIOD})\s+(?:after|later))(?:\s+(?P<behind>{_PERIOD}))?\s*[?.!]*",
+    rf"(?:(?:what|how) about\s+)?(?:in\s+)?(?:(?:the\s+)?(?:(?P<count>an?|\d\d?|{'|'.join(_NUMBERS)})\s+)?"
+    rf"(?P<period>{_PERIOD})s?\s+(?:(?P<before>before|earlier)|after|later)(?:\s+that)?"
+    rf"|(?:the\s+)?(?:(?P<previous>previous|preceding)|following|(?<=the\s)next)\s+(?P<named>{_PERIOD}))\s*[?.!]*",
     re.IGNORECASE,
 )
 _TIMED = re.compile(rf"\b(?:(?P<preposition>(?i:in|on|at|since|until|during|by|after|before))\s+)?(?P<rest>{_TIME})")
@@ -415,11 +419,13 @@ def _a_year_off(bare: str, last: Turn) -> str | None:
     match, years = _RELATIVE.fullmatch(bare), list(_PLAIN_YEAR.finditer(last.question))
     if match is None or len(years) != 1:
         return None
-    period = match["period"] or match["later"] or match["behind"]
-    if period is None or (period != "year" and period not in last.question.casefold()):
+    period = (match["period"] or match["named"]).casefold()
+    if period != "year" and (period not in last.question.casefold() or match["count"]):
         return None
     (year,) = years
-    other = int(year.group()) + (-1 if match["earlier"] else 1)
+    count = (match["count"] or "a").casefold()
+    away = int(count) if count.isdecimal() else _NUMBERS.index(count) + 1 if count in _NUMBERS else 1
+    other = int(year.group()) + (-away if match["before"] or match["previous"] else away)
     return f"{last.question[: year.start()]}{other}{last.question[year.end() :]}"
 
 

@@ -1,11 +1,12 @@
-"""Two questions in one: "When was the ban lifted, and who asked for it?" is a question and a follow-up to it.
+"""Several questions in one: "When was the ban lifted, and who asked for it?" is a question and a follow-up to it.
 
-Each is answered by itself, the second as if it were asked after the first. Only what certainly is a second question is
+Each is answered by itself, a further one as if it were asked after those before. Only what certainly is a question is
 taken for one: it asks with a word of its own behind "and", and stands in no clause ("what he said and when he left").
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 
 _ASKS = r"(?:who|whom|whose|what|which|when|where|why|how)"
@@ -15,37 +16,48 @@ _AUXILIARY = (
 )
 _BEFORE = r"(?:(?:in|on|at|by|since|until|to|from|with|for|under|of|about|through|between)\s+)?"
 _BOUNDARY = re.compile(
-    rf"(?:[,;]?\s+and\s+(?:also\s+)?|\?\s+(?:and\s+)?)(?=(?P<asks>{_BEFORE}{_ASKS}\b))", re.IGNORECASE
+    rf"(?:[,;]?\s+and\s+(?:also\s+)?|\?\s+(?:and\s+)?)(?={_BEFORE}{_ASKS}\b)"
+    rf"|(?:,\s+and\s+|\?\s+(?:and\s+)?)(?={_AUXILIARY}\s)",
+    re.IGNORECASE,
 )
 # A question of its own: it begins with a word that asks or with an auxiliary, and has a verb.
 _FIRST = re.compile(
     rf"\W*(?:{_BEFORE}{_ASKS}\b.*\s{_AUXILIARY}\s+\S.*|{_AUXILIARY}\s+\S+\s.*|(?:who|which|what)\s+\w+\s.*)",
     re.IGNORECASE | re.DOTALL,
 )
-# In these, what comes behind "and" may belong to what is said, known or told.
+# In these, what comes behind "and" may belong to what is said, known or told, or to a list of words that ask.
 _EMBEDDING = re.compile(
     rf"\b(?:say|says|said|tell|tells|told|know|knows|explain\w*|describe\w*|ask|asks|asked|learn\w*|decide\w*|show\w*|"
-    rf"report\w*|remember\w*|about|of|on|between)\s+{_BEFORE}{_ASKS}\b",
+    rf"report\w*|remember\w*|about|of|on|between)\s+{_BEFORE}{_ASKS}\b|,\s*{_ASKS}$",
     re.IGNORECASE,
 )
-_SECOND = re.compile(
+_FURTHER = re.compile(
     rf"{_BEFORE}(?:(?:who|what|which)(?:\s+\w+){{0,3}}?\s+(?!(?:it|he|she|they|we|this|that|i|you)\b)\w+\s+\S.*"
     rf"|{_ASKS}\b.*\s{_AUXILIARY}\s+\S.*|(?:when|where|why|how|by how much|how (?:many|much|long|often)|who|whom)"
-    rf"|(?:what|which)\s+\w+|how (?:many|much)(?:\s+\w+){{1,4}})",
+    rf"|(?:what|which)\s+\w+|how (?:many|much)(?:\s+\w+){{1,4}})|{_AUXILIARY}\s+\S+\s+\S.*",
     re.IGNORECASE | re.DOTALL,
 )
+_MOST = 3
 _LONGEST = 400  # characters
 
 
-def split_double(question: str) -> tuple[str, ...]:
-    """Return the two questions that a question is made of, in its words; none if it is one alone."""
+def split_questions(question: str) -> tuple[str, ...]:
+    """Return the questions that a question is made of, in its words; none if it is one alone."""
     text = " ".join(question.split())
     if len(text) > _LONGEST or "(" in text:  # in brackets stands what a follow-up goes back to
         return ()
-    boundaries = list(_BOUNDARY.finditer(text))
-    if len(boundaries) != 1:
+    first, *further = (part.strip(" ,;?.!") for part in _BOUNDARY.split(text))
+    if not 0 < len(further) < _MOST or not _FIRST.fullmatch(first) or not all(map(_FURTHER.fullmatch, further)):
         return ()
-    first, second = text[: boundaries[0].start()].rstrip(" ,;"), text[boundaries[0].end() :].rstrip(" ?.!")
-    if not _FIRST.fullmatch(first) or not _SECOND.fullmatch(second) or _EMBEDDING.search(first):
+    parts = [first, *further]
+    if any(_EMBEDDING.search(part) for part in parts[:-1]) or _share_an_object(parts):
         return ()
-    return tuple(f"{part[0].upper()}{part[1:]}?" for part in (first, second))
+    return tuple(f"{part[0].upper()}{part[1:]}?" for part in parts)
+
+
+def _share_an_object(parts: list[str]) -> bool:
+    """Tell whether a part ends in a word whose object comes later: "How did A explain and how did B explain it?"."""
+    return any(
+        re.search(rf"\b{re.escape(before.split()[-1])}\s+\w", behind, re.IGNORECASE)
+        for before, behind in itertools.pairwise(parts)
+    )

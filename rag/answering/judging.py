@@ -44,7 +44,8 @@ _ANNOUNCES = re.compile(
     r"steps|areas|measures|aims|goals|problems|challenges|factors|questions|tasks|proposals|suggestions|principles|"
     r"requests|lessons|fields|advantages|benefits|causes|changes|promises|worries|concerns|objections|hurdles|barriers|"
     r"arguments|priorities|wishes|recommendations|effects|trends|pillars)\b"
-    r"(?:\s+(?:to|for|of|in|on|until|between|from|behind|here|today|now)\b(?:\s+[\w-]+){0,3})?[.:][\"”’]?",
+    r"(?:\s+(?:to|for|of|in|on|until|between|from|behind|here|today|now)\b(?:\s+[\w-]+){0,3})?[.:][\"”’]?"
+    r"|\b(?:following|follows|these)\b[^.:]*:",
     re.IGNORECASE,
 )
 _ITEM = re.compile(
@@ -84,9 +85,10 @@ class Reading:
         match = _ANNOUNCES.search(text[place.start : place.end])
         if match is None or match.end() < place.end - place.start:
             return []
-        behind = sorted(span for span in self.hit.passage.sentences if span.start >= place.end)
+        count = _COUNTS[(match["count"] or "several").lower()]
+        behind = sorted(span for span in self.hit.passage.sentences if span.start >= place.end)[: 3 * count]
         items = [span for span in behind if _ITEM.match(text[span.start : span.end])]
-        return (items if behind[:1] == items[:1] else behind)[: _COUNTS[match["count"].lower()]]
+        return (items if behind[:1] == items[:1] else behind)[:count]
 
 
 @dataclass(frozen=True, slots=True)

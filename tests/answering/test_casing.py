@@ -8,6 +8,7 @@ from rag.answering import restore_capitals
 
 TEXTS = (
     "Trade with Japan grew, as Harada told members of the RCEP. Rice from China was let in, and the ban on rice fell.",
+    "JETRO was asked. Lu Kejian wrote to it. A ban by the US, he said, was meant for us.",
     "Members of the U.S. delegation met Harada in Hong Kong. The talks in May were about Japan and rice.",
 )
 
@@ -21,6 +22,9 @@ TEXTS = (
         ("who led the u.s. delegation", "who led the U.S. delegation"),
         ("what did nakai say", "what did nakai say"),  # nobody of that name is written of
         ("may we know what the talks were about", "may we know what the talks were about"),  # "may" asks
+        ("what did members in may say", "what did members in May say"),
+        ("did nakai tell us of the us ban", "did nakai tell us of the US ban"),
+        ("what did lu kejian ask of jetro", "what did Lu Kejian ask of JETRO"),
         ("rice", "rice"),
         ("RCEP", "RCEP"),  # one word in capitals is a name
         ("", ""),

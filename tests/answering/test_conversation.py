@@ -193,13 +193,18 @@ def test_a_pronoun_that_stands_for_nobody_is_found(question, pronoun):
         ("the previous winter", "How many tourists came in the winter of 2030?"),
         ("What about the year after?", "How many tourists came in the winter of 2032?"),
         ("And in the following year?", "How many tourists came in the winter of 2032?"),
+        ("and the year before that", "How many tourists came in the winter of 2030?"),
+        ("two years before?", "How many tourists came in the winter of 2029?"),
+        ("And a year later?", "How many tourists came in the winter of 2032?"),
+        ("and 10 years earlier?", "How many tourists came in the winter of 2021?"),
+        ("And in the next year?", "How many tourists came in the winter of 2032?"),
     ],
 )
 def test_a_time_beside_the_one_that_was_asked_about_is_counted(typed: str, meant: str) -> None:
     assert understand(typed, [Turn("How many tourists came in the winter of 2031?")]).question == meant
 
 
-@pytest.mark.parametrize("typed", ["And the month before?", "And last year?"])
+@pytest.mark.parametrize("typed", ["And the month before?", "And last year?", "And next year?", "Two winters before?"])
 def test_what_cannot_be_counted_is_not(typed: str) -> None:
     assert "2030" not in understand(typed, [Turn("How many tourists came in the winter of 2031?")]).question
 
@@ -208,6 +213,9 @@ def test_what_cannot_be_counted_is_not(typed: str) -> None:
     ("typed", "nothing"),
     [
         ("thanks", True),
+        ("many thanks", True),
+        ("no thanks", True),
+        ("bye", True),
         ("Ok, great. Thank you!", True),
         ("thanks, and in 2024?", False),
         ("And?", False),
