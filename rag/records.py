@@ -152,7 +152,7 @@ class Unsupported:
 class Said:
     """What one of several parties says, by the markers of the citations for it; none if the articles do not say.
 
-    Of a question that is two in one, `party` is either of the two.
+    Of several questions in one, `party` is one of these.
     """
 
     party: str
@@ -175,7 +175,7 @@ class Answer:
     `understood` is what the question was taken for after those before it, where that is not what was typed. Where a
     model wrote, `dropped` is how many of its claims are no part of the answer, `quoted_because` why quotes stand in
     the place of its text, if they do, and `unsupported` are those claims, if they were to be kept. Where a question
-    asks what several parties say, or is two in one, `sides` are these, in its order.
+    asks what several parties say, or is several in one, `sides` are these, in its order.
     """
 
     question: str
