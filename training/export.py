@@ -29,6 +29,7 @@ from training.answerability import evaluate_dev, fit_combination, score_dev
 from training.average import AVERAGED
 from training.measures import Figure
 from training.model import SUPPORT_NAMES, ReaderModel, load_body
+from training.outliers import ALONE, measure_inputs, split_outliers
 from training.reference import OnnxScorer
 from training.sources import compute_sha256
 from training.tokens import TokenisedExamples
@@ -197,8 +198,8 @@ def quantise_dynamically(source: Path, *, path: Path, reduce_range: bool, exclud
     )
 
 
-def make_variants(source: Path, *, folder: Path) -> dict[str, Path]:
-    """Write every quantised variant of a float32 model; return the files by name."""
+def make_variants(source: Path, *, folder: Path, examples: TokenisedExamples) -> dict[str, Path]:
+    """Write every quantised variant of a float32 model; return the files by name. The examples show what it sees."""
     embedded = folder / "embedded.onnx"
     model = onnx.load(str(source))
     quantise_embeddings(model)
@@ -207,6 +208,12 @@ def make_variants(source: Path, *, folder: Path) -> dict[str, Path]:
     for name, reduce_range in (("int8", False), ("int8_7bit", True)):
         variants[name] = folder / f"{name}.onnx"
         quantise_dynamically(embedded, path=variants[name], reduce_range=reduce_range)
+    split, variants["int8_split"] = folder / "split.onnx", folder / "int8_split.onnx"
+    model = onnx.load(str(embedded))
+    split_outliers(model, largest=measure_inputs(embedded, examples=examples))
+    onnx.save(model, str(split))
+    few = [node.name for node in model.graph.node if node.name.endswith(ALONE)]
+    quantise_dynamically(split, path=variants["int8_split"], reduce_range=False, excluded=few)
     stored = folder / "stored_int8.onnx"
     model = onnx.load(str(embedded))
     store_weights_as_int8(model)
@@ -318,7 +325,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     weights, seen = load_weights(options.run, which=options.weights)
     export_float(weights, encoder=options.encoder, path=whole_path)
     with tempfile.TemporaryDirectory() as folder:
-        paths = make_variants(whole_path, folder=Path(folder))
+        paths = make_variants(whole_path, folder=Path(folder), examples=dev)
         if options.variant:
             chosen_name = options.variant
         else:
