@@ -1,4 +1,4 @@
-"""Where the reader points: the words of the gold sentence that each of its readings, and all, take for the answer.
+"""Where the reader points: the words of the gold sentence that each of its readings takes for the answer.
 
 The questions are those for a fact of our own news that were kept apart. The gold sentence is read as the answerer reads
 one: in a passage behind the title, by itself or, where it leans on the one before, behind that, and behind both.
@@ -81,12 +81,7 @@ def point(reader: PassageReader, gold: Gold, *, rng: random.Random) -> dict[str,
         read.within(place, place + len(sentence))
         for read, place in zip(reader.read(gold.question.question, pages), places, strict=True)
     )
-    ways = {
-        "the passage": passage,
-        "the sentence alone": alone,
-        "both": passage.combined_with(alone),
-        "all three": passage.combined_with(alone).combined_with(in_context),
-    }
+    ways = {"the passage": passage, "the sentence alone": alone, "the sentence in context": in_context}
     return {name: _best(reading, sentence) for name, reading in ways.items()}
 
 

@@ -1,11 +1,11 @@
 """The judge that reads: a sentence answers when the reading model points into it, and its passage ranks well.
 
 It reads three times: the nearest passages, to see where the reader points, then the sentences that come out best, each
-by itself, and the best of them in its context. The words that all three point at together are the short answer. What
-it reads is bounded in tokens, best first: a bound in time would give another answer on another machine. Logistic models
-weigh what the reader says, how near the passage is, and which words of the question stand in the sentence: one for the
-shortlist, one for the best sentence, one for the confidence that it answers. They are fitted by
-`python -m training.answerer`, never on the test half of the questions.
+by itself, and the best of them in its context, where the words that it points at are the short answer. What it reads is
+bounded in tokens, best first: a bound in time would give another answer on another machine. Logistic models weigh what
+the reader says, how near the passage is, and which words of the question stand in the sentence: one for the shortlist,
+one for the best sentence, one for the confidence that it answers. They are fitted by `python -m training.answerer`,
+never on the test half of the questions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -139,11 +139,10 @@ class DecisionFeatures:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A sentence with its features, and what the reading of its passage says of its words."""
+    """A sentence with its features."""
 
     reading: Reading
     span: Span
-    words: PassageReading = field(compare=False)
     features: PassageFeatures
 
     @property
@@ -191,19 +190,11 @@ class PassagesRead:
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """A sentence that was read again, what that said of its words, and how well it answers, in 0..1."""
+    """A sentence that was read again, and how well it answers, in 0..1."""
 
     candidate: Candidate
-    alone: PassageReading = field(compare=False)
     features: SentenceFeatures
     score: float
-
-    def short_answer(self, in_context: PassageReading) -> Span | None:
-        """Return the words that the readings of its passage, of it alone and of it in its context point at together."""
-        together = self.candidate.words.combined_with(self.alone).combined_with(in_context)
-        best = together.best_within(0, len(self.candidate.text))
-        place = self.candidate.span.start
-        return Span(place + best.start, place + best.end) if best else None
 
 
 class ReaderJudge:
@@ -250,7 +241,7 @@ class ReaderJudge:
             return Verdict((), 0.0)
         findings = [Finding(one.candidate.reading, one.candidate.span, one.score) for one in ranked]
         in_context = self.read_in_context(question, ranked[0].candidate)
-        findings[0] = replace(findings[0], short_answer=ranked[0].short_answer(in_context))
+        findings[0] = replace(findings[0], short_answer=_short_answer(ranked[0].candidate, in_context))
         return Verdict(tuple(findings), self.confidence(question, ranked[0], in_context))
 
     def rank(self, question: str, readings: Sequence[Reading]) -> list[Weighed]:
@@ -296,7 +287,7 @@ class ReaderJudge:
                 )
                 known = surest.get((reading.article.id, span))
                 if known is None or _sureness(features) > _sureness(known.features):
-                    surest[reading.article.id, span] = Candidate(reading, span, said, features)
+                    surest[reading.article.id, span] = Candidate(reading, span, features)
         return PassagesRead(tuple(surest.values()), sum(sizes[:fitting]))
 
     def _nearest(self, readings: Sequence[Reading]) -> list[Reading]:
@@ -338,7 +329,7 @@ class ReaderJudge:
                 alone=alone.answerable,
             )
             score = self._score(question, candidate, features)
-            weighed.append(Weighed(candidate, _of_sentence(alone, candidate.page()), features, score))
+            weighed.append(Weighed(candidate, features, score))
         return weighed
 
     def _score(self, question: str, candidate: Candidate, features: SentenceFeatures) -> float:
@@ -349,7 +340,7 @@ class ReaderJudge:
         """Return what a sentence behind its article's title and the sentence before it has to say."""
         page = candidate.page_in_context()
         (read,) = self.reader.read(question, [page])
-        return _of_sentence(read, page)
+        return read.within(page.header_size, len(page.text))
 
     def decision(self, question: str, best: Weighed, in_context: PassageReading) -> DecisionFeatures:
         """Return what tells an answer from a near miss."""
@@ -378,8 +369,9 @@ def _distance(similarity: float | None) -> float:
     return 0.0 if similarity is None else max(0.0, _ALIKE - similarity)
 
 
-def _of_sentence(read: PassageReading, page: Page) -> PassageReading:
-    return read.within(page.header_size, len(page.text))
+def _short_answer(candidate: Candidate, in_context: PassageReading) -> Span | None:
+    found = in_context.best_within(0, len(candidate.text))
+    return Span(candidate.span.start + found.start, candidate.span.start + found.end) if found else None
 
 
 def _sureness(features: PassageFeatures) -> float:

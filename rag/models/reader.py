@@ -79,16 +79,6 @@ class PassageReading:
         inside = (self.tokens[:, 0] >= start) & (self.tokens[:, 1] <= end)
         return replace(self, starts=self.starts[inside], ends=self.ends[inside], tokens=self.tokens[inside] - start)
 
-    def combined_with(self, other: PassageReading) -> Self:
-        """Return this reading with the log-probabilities of another of the same text added, not normalised.
-
-        That is a product of experts (Hinton 2002, doi 10.1162/089976602760128018). `answerable` stays as it is, and so
-        does all else where the other cuts the text into other tokens.
-        """
-        if not np.array_equal(self.tokens, other.tokens):
-            return self
-        return replace(self, starts=self.starts + other.starts, ends=self.ends + other.ends)
-
 
 @dataclass(frozen=True, slots=True)
 class _Cut:

@@ -171,25 +171,6 @@ def test_the_best_span_is_that_of_a_search_through_all(scores, data):
     assert math.isfinite(found.score)
 
 
-@given(st.lists(st.tuples(*[st.floats(-9, 0)] * 4), min_size=1, max_size=20), st.integers(0, 7))
-def test_two_readings_of_the_same_words_point_at_the_span_of_the_highest_sum(scores, shift):
-    columns = [np.array(column) for column in zip(*scores, strict=True)]
-    tokens = np.array([[2 * place, 2 * place + 1] for place in range(len(scores))])
-    whole = PassageReading(0.0, columns[0], columns[1], tokens + shift)
-    said, alone = whole.within(shift, shift + 2 * len(scores)), PassageReading(1.0, columns[2], columns[3], tokens)
-    both = said.combined_with(alone).best_within(0, 2 * len(scores))
-    pairs = [(i, j) for i in range(len(scores)) for j in range(i, len(scores))]
-    sums = [columns[0][i] + columns[1][j] + columns[2][i] + columns[3][j] for i, j in pairs]
-    assert both.score == pytest.approx(max(sums))
-
-
-def test_a_reading_of_other_tokens_adds_nothing():
-    scores = np.array([-1.0, -2.0])
-    reading = PassageReading(0.0, scores, scores, np.array([[0, 1], [2, 3]]))
-    other = PassageReading(1.0, -scores, -scores, np.array([[0, 2], [2, 3]]))
-    assert reading.combined_with(other) is reading
-
-
 def test_a_folder_is_of_our_own_form_unless_its_description_names_a_class(folder, tmp_path):
     assert own_folder("shipped") == SHIPPED
     assert own_folder(str(folder)) == folder

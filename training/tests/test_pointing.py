@@ -1,4 +1,4 @@
-"""The words that are taken for the answer: by the passage's reading, the sentence's own, both, and in context too."""
+"""The words that are taken for the answer: by the reading of the passage, of the sentence alone, and in context."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ class FakeReader:
         return PassageReading(0.0, sure, sure, tokens)
 
 
-def test_readings_are_weighed_together():
-    reader = FakeReader({"pier": -1.0, "nine": -1.5}, {"ferry": -1.0, "nine": -1.5}, {"pier": 0.0, "nine": -9.0})
+def test_each_reading_points_by_itself():
+    reader = FakeReader({"pier": -1.0}, {"ferry": -1.0}, {"nine": -1.0})
     found = point(reader, gold(QUOTE, answer="nine"), rng=random.Random(1))
-    assert found == {"the passage": "pier", "the sentence alone": "ferry", "both": "nine", "all three": "pier"}
+    assert found == {"the passage": "pier", "the sentence alone": "ferry", "the sentence in context": "nine"}
 
 
 def test_a_sentence_that_leans_is_read_behind_the_one_before():
@@ -66,8 +66,7 @@ def test_a_question_counts_by_its_answers():
     reader = FakeReader({"pier": -1.0}, {"nine": -0.5}, {"nine": -0.5})
     figures = measure_pointing(reader, [gold(QUOTE, answer="nine")])
     assert {name: (one.f1, one.exact) for name, one in figures.items()} == {
-        "the passage": ([0.0], [0.0]), "the sentence alone": ([1.0], [1.0]), "both": ([1.0], [1.0]),
-        "all three": ([1.0], [1.0]),
+        "the passage": ([0.0], [0.0]), "the sentence alone": ([1.0], [1.0]), "the sentence in context": ([1.0], [1.0]),
     }  # fmt: skip
 
 
