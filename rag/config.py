@@ -128,7 +128,7 @@ class Answering:
 
     max_sentences: int = setting(4, low=1, high=20, about="longest answer")
     share: float = setting(0.6, low=0, high=1, about="a further sentence needs this share of the best one's score")
-    min_confidence: float = setting(0.1861, low=0, high=1, about="below it, the articles do not hold the answer")
+    min_confidence: float = setting(0.1824, low=0, high=1, about="below it, the articles do not hold the answer")
     keep_unsupported: bool = setting(
         default=False, about="show, marked, what a model wrote and the articles do not bear out"
     )
