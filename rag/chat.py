@@ -72,7 +72,7 @@ class Conversation:
         cased = self._with_capitals(question) if self._turns else question
         understood = understand(cased, self._turns)
         if understood.question == cased:
-            return Understood(question, question)
+            return Understood(question, question if understood.query == cased else understood.query)
         if not self._rewrites:
             logger.info("made whole by rules")
             return understood

@@ -50,7 +50,7 @@ _MOST_CHARACTERS = 200_000  # of a question: a book's chapter, read in seconds
 _BARE = 3  # words of a question that says nothing without the one before: "By whom?"
 _REMEMBERED_VECTORS = 65_536  # at 384 dimensions, 100 MB
 NOTHING_NAMED = 'the question does not say what it is about; name that, as in: "Who said that trade would grow?"'
-_EACH_ITS_OWN = "what several parties say, or answers several questions, is quoted"
+_EACH_ITS_OWN = "several parties or several questions are answered in quotes"
 _NOTHING_PASSES = "no article passes the filter; rag status lists their sources and dates"
 
 
@@ -252,13 +252,14 @@ class Engine:
     ) -> tuple[Found, Quoted, Draft | None]:
         """Return what answers a question in quotes, what that was found in, and what a model is to write of it.
 
-        What each of several parties says, and what answers each of two questions in one, is looked for anew.
+        What each of several parties says, and what answers each of several questions in one, is looked for anew.
         """
         from rag.answering import analyse, quote_answer, split_questions
 
         if sides := self._sides_of(question):
             return *self._hear(sides, wanted=wanted, judge=judge), None
-        if parts := split_questions(question):
+        parts = split_questions(question)
+        if 0 < len(parts) <= self.config.answer.max_sentences:
             return *self._answer_parts(parts, wanted=wanted, judge=judge), None
         verdict = judge.judge(question, _readings(found))
         settings = self._quoting(bold=self._bold)

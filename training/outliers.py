@@ -32,7 +32,7 @@ def is_feed_forward(node: NodeProto) -> bool:
 
 
 def measure_inputs(path: Path, *, examples: TokenisedExamples) -> Largest:
-    """Return by product of a feed-forward layer the largest value that each channel of its input takes, (channels,)."""
+    """Return by product of a feed-forward layer the largest size of each channel of its input, (channels,)."""
     model = onnx.load(str(path))
     inputs = {node.name: node.input[0] for node in model.graph.node if is_feed_forward(node)}
     known = list(dict.fromkeys(inputs.values()))

@@ -16,8 +16,12 @@ from rag.index.lexical import terms
 
 _WORD = re.compile(r"[^\W\d_]+(?:\.[^\W\d_]+)*")
 # These are names behind such a word alone: "the us", "in may".
-_MOSTLY_NO_NAMES = frozenset({"us", "who", "may", "march", "will", "it", "mark"})
-_BEFORE_A_NAME = re.compile(r"\b(?:the|in|since|until|by|from|last|this|late|early|mid|and|between)\s+$", re.IGNORECASE)
+_BEFORE_A_NAME = {
+    "us": re.compile(r"\b(?:the|between)\s+$", re.IGNORECASE),
+    "who": re.compile(r"\bthe\s+$", re.IGNORECASE),
+    **dict.fromkeys(("may", "march"), re.compile(r"\b(?:in|since|until|by|last|late|early|mid)\s+$", re.IGNORECASE)),
+}
+_MOSTLY_NO_NAMES = frozenset({*_BEFORE_A_NAME, "it", "will", "mark"})
 _OPENING = " \t\n\"'“‘¿¡("
 # Where a sentence, a quotation, a heading or a line begins, a capital says nothing, but for "RCEP" and "Lu Kejian".
 _TELLING = re.compile(r"(?<=[\w,;)%’'][ -])[^\W\d_]+(?:\.[^\W\d_]+)*|\b[A-Z]{3,}\b|\b[A-Z][a-z]+(?=\s[A-Z][a-z])")
@@ -31,15 +35,16 @@ def restore_capitals(question: str, texts: Iterable[str]) -> str:
     """
     if not is_without_capitals(question):
         return question
-    wanted = {word.casefold() for word in _WORD.findall(question) if terms(word) or word.casefold() in _MOSTLY_NO_NAMES}
+    words = {word.casefold() for word in _WORD.findall(question)}
+    wanted = {word for word in words if word in _BEFORE_A_NAME or (terms(word) and word not in _MOSTLY_NO_NAMES)}
     written = _count_forms(texts, wanted=wanted) if wanted else {}
     shouted = question.isupper()
 
     def restore(match: re.Match[str]) -> str:
         word = match.group().lower() if shouted else match.group()
         forms = written.get(word.casefold(), Counter())
-        if word.casefold() in _MOSTLY_NO_NAMES:
-            if not _BEFORE_A_NAME.search(question, 0, match.start()):
+        if (before := _BEFORE_A_NAME.get(word.casefold())) is not None:
+            if not before.search(question, 0, match.start()):
                 return word
             forms = Counter({form: count for form, count in forms.items() if form != form.lower()})
         return _usual_form(forms) or word

@@ -136,6 +136,7 @@ _YEAR = re.compile(
     r"(?:1[6-9]|20)\d\d\b|(?:(?:1[6-9]|20)\d\d|[去今明前昨来]|[〇一二三四五六七八九]{4})年(?:\d{1,2}月)?"
 )
 _PLAIN_YEAR = re.compile(r"\b(?:1[6-9]|20)\d\d\b")
+_COUNTED = re.compile(r"\s+(?:[a-z]+s|people|men|women|children)\b")  # "the 2000 votes"
 _UPPER = "A-ZÀ-ÖØ-Þ"
 _NAME = re.compile(
     rf"(?<![\w])(?:[{_UPPER}][\w&'’.-]*\w|[{_UPPER}])(?:[ ](?:(?:of|for|de|van|von|al|bin)[ ](?:the[ ])?)?"
@@ -275,7 +276,7 @@ def understand(question: str, turns: Sequence[Turn]) -> Understood:
 
 
 def asks_nothing(text: str) -> bool:
-    """Tell whether a text only thanks or agrees."""
+    """Tell whether a text only greets, thanks, agrees or declines."""
     return _NO_QUESTION.fullmatch(text.strip()) is not None
 
 
@@ -417,7 +418,7 @@ def _replaced(what: str, last: Turn, *, corrected: bool = False, old: str | None
 def _a_year_off(bare: str, last: Turn) -> str | None:
     """Return the last question of the year before or after its one: "And the winter before?"; else None."""
     match, years = _RELATIVE.fullmatch(bare), list(_PLAIN_YEAR.finditer(last.question))
-    if match is None or len(years) != 1:
+    if match is None or len(years) != 1 or _COUNTED.match(last.question, years[0].end()):
         return None
     period = (match["period"] or match["named"]).casefold()
     if period != "year" and (period not in last.question.casefold() or match["count"]):

@@ -28,15 +28,22 @@ _FIRST = re.compile(
 # In these, what comes behind "and" may belong to what is said, known or told, or to a list of words that ask.
 _EMBEDDING = re.compile(
     rf"\b(?:say|says|said|tell|tells|told|know|knows|explain\w*|describe\w*|ask|asks|asked|learn\w*|decide\w*|show\w*|"
-    rf"report\w*|remember\w*|about|of|on|between)\s+{_BEFORE}{_ASKS}\b|,\s*{_ASKS}$",
+    rf"report\w*|remember\w*|see|find out|about|of|on|between)\s+{_BEFORE}(?:{_ASKS}|whether|if)\b|,\s*{_ASKS}$"
+    rf"|\bbetween\b(?!.*\band\b)",
     re.IGNORECASE,
 )
 _FURTHER = re.compile(
     rf"{_BEFORE}(?:(?:who|what|which)(?:\s+\w+){{0,3}}?\s+(?!(?:it|he|she|they|we|this|that|i|you)\b)\w+\s+\S.*"
     rf"|{_ASKS}\b.*\s{_AUXILIARY}\s+\S.*|(?:when|where|why|how|by how much|how (?:many|much|long|often)|who|whom)"
-    rf"|(?:what|which)\s+\w+|how (?:many|much)(?:\s+\w+){{1,4}})|{_AUXILIARY}\s+\S+\s+\S.*",
+    rf"|(?:what|which)\s+(?!(?:in|on|at|to|from|of|for|by|own)\b)\w+|how (?:many|much)(?:\s+\w+){{1,4}})"
+    rf"|{_AUXILIARY}\s+\S+\s+\S.*",
     re.IGNORECASE | re.DOTALL,
 )
+# A clause that tells which: "those who own and who rent".
+_RELATIVE = re.compile(r"\b(?:who|which|that|whom)\s+\w+", re.IGNORECASE)
+_ASKING = re.compile(rf"^\W*{_BEFORE}{_ASKS}\b", re.IGNORECASE)
+_BEGINS_RELATIVE = re.compile(rf"{_BEFORE}(?:who|which|whom)\b", re.IGNORECASE)
+_QUOTES = '"“”'
 _MOST = 3
 _LONGEST = 400  # characters
 
@@ -44,15 +51,24 @@ _LONGEST = 400  # characters
 def split_questions(question: str) -> tuple[str, ...]:
     """Return the questions that a question is made of, in its words; none if it is one alone."""
     text = " ".join(question.split())
-    if len(text) > _LONGEST or "(" in text:  # in brackets stands what a follow-up goes back to
+    # In brackets stands what a follow-up goes back to.
+    if len(text) > _LONGEST or any(mark in text for mark in "(" + _QUOTES):
         return ()
     first, *further = (part.strip(" ,;?.!") for part in _BOUNDARY.split(text))
     if not 0 < len(further) < _MOST or not _FIRST.fullmatch(first) or not all(map(_FURTHER.fullmatch, further)):
         return ()
     parts = [first, *further]
-    if any(_EMBEDDING.search(part) for part in parts[:-1]) or _share_an_object(parts):
+    if any(_EMBEDDING.search(part) for part in parts[:-1]) or _share_an_object(parts) or _share_a_noun(parts):
         return ()
     return tuple(f"{part[0].upper()}{part[1:]}?" for part in parts)
+
+
+def _share_a_noun(parts: list[str]) -> bool:
+    """Tell whether a part may go on with a clause of the one before: "those who own and who rent"."""
+    return any(
+        _BEGINS_RELATIVE.match(behind) and _RELATIVE.search(_ASKING.sub("", before, count=1))
+        for before, behind in itertools.pairwise(parts)
+    )
 
 
 def _share_an_object(parts: list[str]) -> bool:

@@ -38,18 +38,21 @@ _LEANS = re.compile(
     r"in (?:those|that|these|this))\b|[他她它这那其该此]|[これそ][のれ]",
     re.IGNORECASE,
 )
-_COUNTS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "several": 3, "some": 3, "many": 3}
+_COUNTS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "several": 3}
 _ANNOUNCES = re.compile(
-    rf"\b(?P<count>{'|'.join(_COUNTS)})\b(?:\s+[\w-]+){{0,3}}?\s+(?:reasons|obstacles|points|conditions|demands|things|"
+    rf"\b(?:are|were|see|sees|saw|have|has|had|make|makes|made|name|named|names|propose|proposed|recommends?|list|lists|"
+    rf"listed|gave|give|gives|mention|mentioned|do|takes?|took|following|demanded|set|sets|promised|raised|for|his|her|its|"
+    rf"their|my|our|are|the)\s+(?P<count>{'|'.join(_COUNTS)})\b(?:\s+[\w-]+){{0,3}}?\s+(?:reasons|obstacles|points|conditions|demands|things|"
     r"steps|areas|measures|aims|goals|problems|challenges|factors|questions|tasks|proposals|suggestions|principles|"
     r"requests|lessons|fields|advantages|benefits|causes|changes|promises|worries|concerns|objections|hurdles|barriers|"
     r"arguments|priorities|wishes|recommendations|effects|trends|pillars)\b"
     r"(?:\s+(?:to|for|of|in|on|until|between|from|behind|here|today|now)\b(?:\s+[\w-]+){0,3})?[.:][\"”’]?"
-    r"|\b(?:following|follows|these)\b[^.:]*:",
+    r"|\b(?:as follows|the following|these)\b[^.,:]*:",
     re.IGNORECASE,
 )
 _ITEM = re.compile(
-    r"[\"“‘']?(?:(?:the )?(?:first|second|third|fourth|fifth|sixth|last|next|other)(?:ly)?|finally|one|another)\b",
+    r"[\"“‘']?(?:(?:the )?(?:first|second|third|fourth|fifth|sixth)(?:ly)?|the (?:last|next|other)|finally|"
+    r"(?:one|another)(?: of \w+)? (?:is|was|concerns?))\b",
     re.IGNORECASE,
 )
 _BEGINNING = 4

@@ -25,6 +25,7 @@ TEXTS = (
         ("what did members in may say", "what did members in May say"),
         ("did nakai tell us of the us ban", "did nakai tell us of the US ban"),
         ("what did lu kejian ask of jetro", "what did Lu Kejian ask of JETRO"),
+        ("when did the ban begin and who told us", "when did the ban begin and who told us"),
         ("rice", "rice"),
         ("RCEP", "RCEP"),  # one word in capitals is a name
         ("", ""),

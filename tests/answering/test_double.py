@@ -39,6 +39,11 @@ def test_two_questions(question: str, parts: tuple[str, str]) -> None:
         "What do China and Japan trade?",
         "Who and what caused it?",
         "When was it, and where, and why, and how?",  # four
+        "How do people who own and who rent differ?",
+        "What did the company that makes phones and which was fined say?",
+        "How do I know whether it is safe and where it is sold?",
+        "What is the difference between a tariff and what is called a quota?",
+        'Who said "What is truth? And what is love"?',
         "How did Harada explain and how did Olsen explain the ban?",
         "Who laid out the plan, when, and why?",
         "Why?",

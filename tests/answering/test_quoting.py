@@ -160,6 +160,9 @@ def test_a_list_that_is_announced_comes_with_its_items(items, quotes):
         "I see three obstacles: trust, law and money.",
         "Three obstacles were removed in the spring of 2031 by both.",
         "He saw reasons.",
+        "The talks were held in some areas.",
+        "The court dismissed two objections.",
+        "Exports grew in several fields.",
     ],
 )
 def test_what_announces_no_list_comes_alone(sentence):
