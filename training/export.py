@@ -29,7 +29,7 @@ from training.answerability import evaluate_dev, fit_combination, score_dev
 from training.average import AVERAGED
 from training.measures import Figure
 from training.model import SUPPORT_NAMES, ReaderModel, load_body
-from training.outliers import ALONE, measure_inputs, split_outliers
+from training.outliers import ALONE, is_feed_forward, measure_inputs, split_outliers
 from training.reference import OnnxScorer
 from training.sources import compute_sha256
 from training.tokens import TokenisedExamples
@@ -221,9 +221,7 @@ def make_variants(source: Path, *, folder: Path, examples: TokenisedExamples) ->
     variants["stored_int8"] = stored
     # The second matrix of each feed-forward layer sees the widest range of activations.
     outputs = [
-        node.name
-        for node in onnx.load(str(embedded)).graph.node
-        if node.op_type == "MatMul" and "output/dense" in node.name and "attention" not in node.name
+        node.name for node in onnx.load(str(embedded)).graph.node if is_feed_forward(node) and "/output/" in node.name
     ]
     if outputs:
         partly = folder / "partly.onnx"

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from rag.answering.questions import ASKING, AUXILIARY
 from rag.index.lexical import mostly_unspaced, terms
 
 
@@ -55,13 +56,10 @@ class _Name:
     role: _Role
 
 
-_AUXILIARY = (
-    "did|does|do|is|are|was|were|has|have|had|can|could|will|would|should|may|might|must|isn't|aren't|wasn't|didn't|"
-    "doesn't|don't"
-)
+_AUXILIARY = f"{AUXILIARY}|isn't|aren't|wasn't|didn't|doesn't|don't"
 _PREPOSITION = "in|on|at|to|from|of|for|by|with|about|between|among|during|since|until|after|before|under|over|into"
 _ASKING = re.compile(
-    rf"(?P<wh>(?:(?:{_PREPOSITION})\s+)?(?:who|whom|whose|what|which|when|where|why|how)\b.*?)"
+    rf"(?P<wh>(?:(?:{_PREPOSITION})\s+)?(?:{ASKING})\b.*?)"
     rf"\s+(?P<aux>{_AUXILIARY})\s+(?P<rest>.+)",
     re.IGNORECASE | re.DOTALL,
 )
@@ -101,7 +99,7 @@ _DENIAL = re.compile(
     re.IGNORECASE,
 )
 _ASKS = re.compile(
-    rf"^\W*(?:(?:{_PREPOSITION})\s+)?(?:who|whom|whose|what|which|when|where|why|how|{_AUXILIARY}|tell|explain|describe|"
+    rf"^\W*(?:(?:{_PREPOSITION})\s+)?(?:{ASKING}|{_AUXILIARY}|tell|explain|describe|"
     r"list|name|give|show|compare|please)\b",
     re.IGNORECASE,
 )
@@ -196,7 +194,7 @@ _RELATIVE = re.compile(
 _TIMED = re.compile(rf"\b(?:(?P<preposition>(?i:in|on|at|since|until|during|by|after|before))\s+)?(?P<rest>{_TIME})")
 # What may stand between a preposition and a name that it goes with: "from mainland China".
 _QUALIFIER = (
-    rf"(?!(?:{_PREPOSITION}|{_AUXILIARY}|against|through|and|or|but|if|that|who|whom|whose|what|which|when|where|why|how)"
+    rf"(?!(?:{_PREPOSITION}|{_AUXILIARY}|against|through|and|or|but|if|that|{ASKING})"
     r"\b)[a-z][\w-]*"
 )
 _OBJECT_ENDS = rf"(?=\s*[?.!,;]|\s*$|\s+(?:{_PREPOSITION}|against|through|and|or|but)\b)"

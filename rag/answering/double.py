@@ -9,11 +9,10 @@ from __future__ import annotations
 import itertools
 import re
 
-_ASKS = r"(?:who|whom|whose|what|which|when|where|why|how)"
-_AUXILIARY = (
-    r"(?:did|does|do|is|are|was|were|has|have|had|can|could|will|would|should|may|might|must|"
-    r"isn['’]t|aren['’]t|wasn['’]t|weren['’]t|didn['’]t|doesn['’]t|don['’]t)"
-)
+from rag.answering.questions import ASKING, AUXILIARY
+
+_ASKS = f"(?:{ASKING})"
+_AUXILIARY = f"(?:{AUXILIARY}|isn['’]t|aren['’]t|wasn['’]t|weren['’]t|didn['’]t|doesn['’]t|don['’]t)"
 _BEFORE = r"(?:(?:in|on|at|by|since|until|to|from|with|for|under|of|about|through|between)\s+)?"
 _BOUNDARY = re.compile(
     rf"(?:[,;]?\s+and\s+(?:also\s+)?|\?\s+(?:and\s+)?)(?={_BEFORE}{_ASKS}\b)"

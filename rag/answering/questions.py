@@ -9,6 +9,10 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+# Alternatives of a pattern: the words that ask, and the verbs that a question puts before its subject.
+ASKING = "who|whom|whose|what|which|when|where|why|how"
+AUXILIARY = "did|does|do|is|are|was|were|has|have|had|can|could|will|would|should|may|might|must"
+
 
 class Kind(StrEnum):
     """How much of an answer a question needs."""

@@ -68,7 +68,7 @@ def quote_sides(heard: Mapping[str, Verdict], *, settings: QuotingSettings) -> Q
             best = verdict.findings[0]
             worthy = [finding for finding in verdict.findings if finding.score >= settings.share * best.score]
             own[party] = _understood(worthy, most=most)
-    return _side_by_side(own, heard, reason=f"says what is asked of {', '.join(heard)}")
+    return _set_side_by_side(own, heard, reason=f"says what is asked of {', '.join(heard)}")
 
 
 def quote_parts(
@@ -85,12 +85,12 @@ def quote_parts(
         else []
         for part, verdict in parts.items()
     }
-    quoted = _side_by_side(own, parts, reason="answers either question")
+    quoted = _set_side_by_side(own, parts, reason="answers either question")
     together = len({side.citations for side in quoted.sides or ()}) == 1
     return replace(quoted, sides=None) if together else quoted
 
 
-def _side_by_side(own: Mapping[str, Sequence[Finding]], heard: Mapping[str, Verdict], *, reason: str) -> Quoted:
+def _set_side_by_side(own: Mapping[str, Sequence[Finding]], heard: Mapping[str, Verdict], *, reason: str) -> Quoted:
     """Return the findings of each side in reading order, each sentence under one marker however many sides cite it."""
     chosen: list[Finding] = []
     places: dict[tuple[str, Span], int] = {}
