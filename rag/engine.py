@@ -74,12 +74,13 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A ranking with the articles of its hits."""
+    """A ranking with the articles of its hits, and how long looking for them took, in milliseconds."""
 
     query: str
     ranking: Ranking
     articles: Mapping[str, Article]
     index: str
+    took_ms: float = 0.0
 
 
 class Engine:
@@ -193,9 +194,10 @@ class Engine:
     @with_mending
     def search(self, query: str, *, wanted: ArticleFilter | None = None, explain: bool = False) -> Found:
         """Return the ranked passages for a query; with `explain`, also those that came below them."""
+        started = time.perf_counter()
         ranking = self._rank(_worded(query), wanted, explain=explain)
         articles = self.index.store.articles(hit.passage.article for hit in ranking.hits)
-        return Found(query, ranking, articles, self.index.manifest.content)
+        return Found(query, ranking, articles, self.index.manifest.content, (time.perf_counter() - started) * 1000)
 
     def ask(
         self,
@@ -221,11 +223,14 @@ class Engine:
 
             if names_nothing(question):
                 return self._begin_nothing(question, started, judge)
-            found = self.search(question if query is None else query, wanted=wanted)
-        retrieved = time.perf_counter()
-        meant = restore_capitals(question, found.ranking.texts.values())
-        found, quoted, draft = self._quote(meant, found, wanted=wanted, judge=judge)
-        answered = time.perf_counter()
+            first = self.search(question if query is None else query, wanted=wanted)
+        retrieved = (time.perf_counter() - started) * 1000
+        meant = restore_capitals(question, first.ranking.texts.values())
+        found, quoted, draft = self._quote(meant, first, wanted=wanted, judge=judge)
+        if found is not first:
+            retrieved += found.took_ms
+        total = (time.perf_counter() - started) * 1000
+        unwritten = quoted.claims and draft is None and self.config.answerer != "quotes"
         answer = Answer(
             question=question,
             answer=quoted.answer,
@@ -237,12 +242,8 @@ class Engine:
             reason=_NOTHING_PASSES if wanted and not found.ranking.hits else quoted.reason,
             answerer=Answerer(judge.name, judge.model, judge.revision),
             index=found.index,
-            timings_ms={
-                "total": (answered - started) * 1000,
-                "retrieve": (retrieved - started) * 1000,
-                "answer": (answered - retrieved) * 1000,
-            },
-            quoted_because=_EACH_ITS_OWN if quoted.sides and self.config.answerer != "quotes" else None,
+            timings_ms={"total": total, "retrieve": retrieved, "answer": total - retrieved},
+            quoted_because=_EACH_ITS_OWN if unwritten else None,
             sides=quoted.sides,
         )
         return Begun(Asked(answer, found.ranking.texts, found.articles), draft, started)
@@ -608,7 +609,12 @@ def _side_by_side(each: Sequence[Found], *, k: int, cited: AbstractSet[str]) -> 
         hits=tuple(replace(hit, rank=rank) for rank, hit in enumerate(kept, start=1)),
         texts={hit.passage.id: texts[hit.passage.id] for hit in kept},
     )
-    return replace(each[0], ranking=ranking, articles={name: a for found in each for name, a in found.articles.items()})
+    return replace(
+        each[0],
+        ranking=ranking,
+        articles={name: article for found in each for name, article in found.articles.items()},
+        took_ms=sum(found.took_ms for found in each),
+    )
 
 
 def _worded(question: str) -> str:

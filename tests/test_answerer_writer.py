@@ -57,10 +57,10 @@ def ask(tmp_path, monkeypatch, capsys, pytestconfig):
     assert main(["index", "-q"]) == 0
     capsys.readouterr()
 
-    def run(says, *arguments, writer=None, plain=False):
+    def run(says, *arguments, writer=None, plain=False, question=QUESTION):
         made = writer or FakeWriter(says)
         monkeypatch.setattr("rag.models.writer.load_writer", lambda *_, **__: made)
-        code = main(["ask", QUESTION, *([] if plain else ["--json"]), *arguments])
+        code = main(["ask", question, *([] if plain else ["--json"]), *arguments])
         out = capsys.readouterr().out
         return code, out if plain else json.loads(out)
 
@@ -95,6 +95,13 @@ def test_where_nothing_is_borne_out_the_answer_is_quoted(ask):
     _, record = ask(FALSE)
     assert (record["answerer"]["name"], record["citations"][0]["quote"]) == ("reader", TRUE)
     assert record["quoted_because"] == "the articles bear out nothing that the model wrote"
+
+
+@pytest.mark.parametrize("second", ["what did it ban", "who invented the paper clip"])
+def test_the_record_says_why_a_model_wrote_no_answer_to_several_questions(ask, second):
+    _, record = ask(TRUE, question=f"When did China ban seafood from Japan, and {second}?")
+    assert record["citations"][0]["quote"] == TRUE
+    assert record["quoted_because"] == "several parties or several questions are answered in quotes"
 
 
 def test_what_is_left_out_is_in_the_record_only_where_it_is_to_be_kept(ask):

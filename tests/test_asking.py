@@ -58,6 +58,16 @@ def test_of_two_questions_the_one_without_an_answer_is_named(ask):
     assert answer.confidence == sure
 
 
+def test_all_that_is_looked_for_counts_as_time_of_retrieval(ask, monkeypatch):
+    search = Engine.search
+    monkeypatch.setattr(Engine, "search", lambda *given, **named: replace(search(*given, **named), took_ms=1000.0))
+    two = ask("When did the ferry to Kinmen stop, and what did Olsen call unfair?").timings_ms
+    one = ask("When did the ferry to Kinmen stop?").timings_ms
+    assert one["retrieve"] < 1000
+    assert two["retrieve"] > 2000
+    assert two["total"] == pytest.approx(two["retrieve"] + two["answer"])
+
+
 @pytest.mark.parametrize("bare", ["by whom", "when", "in which year"])
 def test_a_bare_half_of_a_question_without_an_answer_has_none(ask, bare):
     sure = ask("When did the ferry to Kinmen stop?").confidence
