@@ -37,6 +37,31 @@ def test_the_span_is_the_first_form_of_the_answer_that_the_quote_holds():
     assert {example.passage[slice(*example.spans[0])] for example in answered} == {"4.2 million boxes"}
 
 
+def test_a_short_form_tells_where_the_answer_stands_and_not_where_it_ends():
+    article = NewsArticle("A46.md", "The port", "Gazette", "2024-01-02", TEXT)
+    question = NewsQuestion(
+        question="How many boxes?", answerable=True, kind="factoid", answers=("4.2 million",),
+        quotes=(("A46.md", QUOTE),), source=ENTRIES.name,
+    )  # fmt: skip
+    made = list(make_news_examples({"A46.md": article}, [question], rng=random.Random(1)))
+    answered = [example for example in made if example.answerable]
+    assert answered
+    assert all(example.inside for example in answered)
+    spans = {example.passage[slice(*example.spans[0])] for example in answered}
+    assert all("handled 4.2 million boxes" in span and span in QUOTE for span in spans)
+
+
+def test_only_some_entries_have_short_forms():
+    asked = [
+        NewsQuestion(
+            question="Which?", answerable=False, kind="factoid", answers=(), quotes=((name, ""),), source=source
+        )
+        for name in ("A45.md", "A50.md", "A95.md", "I50.md", "T50.md")
+        for source in (ENTRIES.name, FOLDER.name)
+    ]
+    assert [one.article for one in asked if one.has_short_forms] == ["A50.md", "I50.md"]
+
+
 def test_an_answer_inside_another_word_is_no_span():
     twin = "A new pier opens in May."
     question = NewsQuestion(
