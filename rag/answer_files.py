@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
+from rag.cells import long_cells
 from rag.records import Answer, Answerer, Citation, Claim, Hit, Passage
 from rag.render import to_json
 
@@ -127,7 +128,8 @@ def _cell(name: str, value: object) -> str:
 
 
 def _from_csv(text: str) -> dict[str, object]:
-    rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    with long_cells():
+        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     if len(rows) != 1 or len(rows[0]) != len(COLUMNS):
         raise ValueError(f"it has not the {len(COLUMNS)} cells of an answer")
     cells = dict(zip(COLUMNS, rows[0], strict=True))

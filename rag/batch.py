@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import logging
 import os
 import threading
@@ -25,6 +26,7 @@ from rag.answer_files import Kind
 from rag.engine import Asked, Begun, Engine
 from rag.errors import AnswersError, ModelBroken, QuestionError, RagError
 from rag.index import ArticleFilter
+from rag.models.runtime import default_cache
 from rag.outputs import write_output
 from rag.progress import Notify
 from rag.question_sets import BadRow, Row, Topic, read_rows
@@ -74,9 +76,24 @@ def answer_questions(
 
     Raises:
         QuestionError: the question set cannot be read, or two of its rows have one id.
-        AnswersError: the answer file cannot be written, or holds something else than answers.
+        AnswersError: the answer file cannot be written, is being written by another run, or holds something else than
+            answers.
     """
     kind, rows = _kind(questions, output), read_rows(questions)
+    with _alone(output):
+        return _answer_rows(engine, rows, kind, output=output, emit=emit, wanted=wanted, jobs=jobs)
+
+
+def _answer_rows(
+    engine: Engine,
+    rows: Sequence[Row],
+    kind: Kind,
+    *,
+    output: Path | None,
+    emit: Callable[[str], object],
+    wanted: ArticleFilter | None,
+    jobs: int,
+) -> BatchReport:
     stamp = engine.stamp(wanted)
     kept = _Kept({}, in_order=True)
     if output is not None:
@@ -238,6 +255,27 @@ def _counts(tally: Mapping[str, int]) -> str:
 
 
 @contextlib.contextmanager
+def _alone(output: Path | None) -> Iterator[None]:
+    """Keep other runs from writing the same file: one that takes it up would put another in its place."""
+    from filelock import FileLock, Timeout
+
+    with contextlib.ExitStack() as stack:
+        if output is not None:
+            name = hashlib.sha256(os.fsencode(os.path.realpath(output))).hexdigest()[:32]
+            file = default_cache() / "batches" / f"{name}.lock"
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(FileLock(file, timeout=0))
+            except Timeout as error:
+                raise AnswersError(
+                    f"{output} is being written by another rag batch", hint="choose another with: -o FILE"
+                ) from error
+            except OSError as error:  # without a cache nothing is kept apart
+                logger.info("%s is not kept apart from other runs: %s", output, error)
+        yield
+
+
+@contextlib.contextmanager
 def _lines(output: Path | None, *, kind: Kind, emit: Callable[[str], object]) -> Iterator[Callable[[bytes], None]]:
     """Give what takes a line, and has it kept when it returns."""
     if output is None:
@@ -265,11 +303,12 @@ def _take_up(output: Path, kind: Kind, rows: Sequence[Row], *, stamp: Mapping[st
     if not content:
         return _Kept({}, in_order=True)
     expected = {row.id: row.question.question for row in rows if isinstance(row, Topic)}
+    known = {row.id for row in rows}
     lines: dict[str, bytes] = {}
     outcomes: dict[str, str] = {}
     dropped: Counter[str] = Counter()
     for line, record in _records(content, kind, output):
-        why = _why_dropped(record, expected=expected, known={row.id for row in rows}, stamp=stamp)
+        why = _why_dropped(record, expected=expected, known=known, stamp=stamp)
         if why is None and (row_id := str(record["id"])) not in lines:
             lines[row_id], outcomes[row_id] = line, _outcome(record)
         elif why is not None:

@@ -19,7 +19,7 @@ from rag.answering.conversation import Turn, Understood, asks_nothing, points_no
 from rag.answering.questions import names_nothing
 from rag.answering.rewriting import with_rewritten
 from rag.engine import NOTHING_NAMED, Asked, Engine, Found, Tell, checked_filter
-from rag.errors import AnswersError, QuestionError, RagError
+from rag.errors import AnswersError, ConfigError, QuestionError, RagError
 from rag.index import ArticleFilter
 from rag.outputs import write_output
 from rag.pipeline import Slice
@@ -109,11 +109,13 @@ class Conversation:
         typed, before `tell` is given the first claim that a model writes.
         """
         begun = self.engine.begin(understood.question, query=understood.query, wanted=self.wanted)
+        query = understood.query
         leans = understood.question != question
         if leans and not understood.sure:
             plain = self.engine.begin(question, wanted=self.wanted)
             if plain.asked.answer.confidence >= begun.asked.answer.confidence:
-                begun, leans = plain, False
+                begun, query, leans = plain, question, False
+        self.searched = query, self.wanted
         number = str(len(self.answers) + 1)
         meant = understood.question if leans else None
         if meant is not None:
@@ -233,8 +235,9 @@ class Talk:
         return self._conversation.last
 
     def _explained(self) -> Found:
-        asked, conversation = self._last().answer, self._conversation
-        return conversation.engine.search(asked.understood or asked.question, wanted=conversation.wanted, explain=True)
+        self._last()
+        query, wanted = self._conversation.searched
+        return self._conversation.engine.search(query, wanted=wanted, explain=True)
 
     def _open(self, rest: str) -> None:
         citations = self._last().answer.citations
@@ -253,7 +256,11 @@ class Talk:
             if not sign or name not in _OPTIONS or not value:
                 raise QuestionError(f"/filter does not take {part!r}", hint=f"it takes {'=…, '.join(_OPTIONS)}=…")
             chosen[name] = value
-        self._conversation.wanted = checked_filter(ArticleFilter(**{name: chosen.get(name) for name in _OPTIONS}))
+        try:
+            self._conversation.wanted = checked_filter(ArticleFilter(**{name: chosen.get(name) for name in _OPTIONS}))
+        except ConfigError as error:
+            error.hint = "for example: /filter since=2023-11"
+            raise
         told = ", ".join(f"{name} {value}" for name, value in chosen.items())
         self.showing.tell(f"only articles with: {told}" if told else "all articles")
 

@@ -807,7 +807,7 @@ def _line_reader(notify: Callable[[str], None], *, save: Path | None) -> Callabl
 
 
 class _Unfolded:
-    """Shows an answer's claims on a terminal as each of them has passed its check, and nothing anywhere else."""
+    """Shows an answer's claims on the terminal as each of them has passed its check, and nothing in a file."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -821,6 +821,8 @@ class _Unfolded:
 
     def show(self, passed: "Passed") -> None:
         """Print a claim behind those of the same answer."""
+        if self._options.file is not None:
+            return
         from rag import formats
 
         self._text = self._text or formats.unfolding(style=_style(self._options))
@@ -857,14 +859,23 @@ def _showing(options: Options, claims: _Unfolded, note: Callable[[str], None]) -
 
 
 def _appending(options: Options) -> Callable[[str], None]:
-    """Return what prints a text, or adds it to the file that was named, which begins empty."""
-    if options.file is None:
+    """Return what prints a text, or adds it to the file that was named, whose first text takes the old one's place."""
+    file = options.file
+    if file is None:
         return lambda text: _print(f"{text}\n")
-    written: list[str] = []
+    begun = False
 
     def append(text: str) -> None:
-        written.append(text)
-        _write(options, "\n".join(written))
+        nonlocal begun
+        if not begun:
+            _write(options, text)
+            begun = True
+            return
+        try:
+            with file.open("ab") as stream:
+                stream.write(f"{text}\n".encode())
+        except OSError as error:
+            raise _unwritten(file, error.strerror) from error
 
     return append
 

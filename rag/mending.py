@@ -61,9 +61,13 @@ def telling_mending(config: Config, wanted: Sequence[Path] = (), *, add: bool = 
 
 def build_command(config: Config) -> str:
     """Return the command, typed here, that builds an index where there is none."""
-    bare = _bare_config()
-    there = bare is not None and all(path.exists() for path in bare.article_paths())
-    return shlex.join(["rag", "index", *([] if there else ["FOLDER"]), *_index_flag(config, bare)])
+    bare, roots = _bare_config(), list(config.article_paths())
+    words = ["rag", "index"]
+    if not all(root.exists() for root in roots):
+        words.append("FOLDER")
+    elif not _usual(roots, bare):
+        words += [_typed(root) for root in roots]
+    return shlex.join([*words, *_index_flag(config, bare), *_setting_flags(config, bare)])
 
 
 def rebuild_command(config: Config, wanted: Sequence[Path] = (), *, add: bool = True) -> str:
@@ -74,24 +78,19 @@ def rebuild_command(config: Config, wanted: Sequence[Path] = (), *, add: bool = 
     before = _built_of(config) if add else []
     roots = list(dict.fromkeys([*before, *(path.absolute() for path in wanted)]))
     bare = _bare_config()
-    usual = bare is not None and roots == [path.absolute() for path in bare.article_paths()]
     words = ["rag", "index", "--rebuild"]
-    if not usual:
+    if not _usual(roots, bare):
         words += [_typed(root) for root in roots]
     if add and not before:
         words.append("FOLDER")
-    words += _index_flag(config, bare)
-    for setting in config.settings():
-        if setting.key.startswith(_BUILT_WITH) and (bare is None or bare.value(setting.key) != setting.value):
-            words += ["--set", f"{setting.key}={setting.text}"]
-    return shlex.join(words)
+    return shlex.join([*words, *_index_flag(config, bare), *_setting_flags(config, bare)])
 
 
 def update_command(config: Config) -> str:
     """Return the command, typed here, that brings the index up to date with what it was built of."""
     roots, bare = _built_of(config), _bare_config()
-    usual = bare is not None and roots == [path.absolute() for path in bare.article_paths()]
-    return shlex.join(["rag", "index", *([] if usual else map(_typed, roots)), *_index_flag(config, bare)])
+    named = [] if _usual(roots, bare) else [_typed(root) for root in roots]
+    return shlex.join(["rag", "index", *named, *_index_flag(config, bare), *_setting_flags(config, bare)])
 
 
 def near(path: Path) -> Path:
@@ -108,6 +107,20 @@ def _built_of(config: Config) -> list[Path]:
         return list(roots_of(current_folder(config.index_folder())))
     except RagError:
         return []
+
+
+def _usual(roots: Sequence[Path], bare: Config | None) -> bool:
+    """Tell whether a command without flags would read just these."""
+    return bare is not None and [root.absolute() for root in roots] == [one.absolute() for one in bare.article_paths()]
+
+
+def _setting_flags(config: Config, bare: Config | None) -> list[str]:
+    """Return the flags for what decides what an index holds and is otherwise without them."""
+    flags: list[str] = []
+    for setting in config.settings():
+        if setting.key.startswith(_BUILT_WITH) and (bare is None or bare.value(setting.key) != setting.value):
+            flags += ["--set", f"{setting.key}={setting.text}"]
+    return flags
 
 
 def _index_flag(config: Config, bare: Config | None) -> list[str]:

@@ -9,14 +9,15 @@ from contextlib import suppress
 from pathlib import Path
 
 STANDARD_OUTPUT = Path("-")
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+# A folder may refuse new files, or a mounted file its place, and yet let what is there be written.
+_IN_PLACE = frozenset({errno.EACCES, errno.EPERM, errno.EBUSY, errno.EROFS, errno.EXDEV})
 
 
 def write_output(file: Path, content: bytes) -> None:
     """Write a file anew: whoever is killed meanwhile leaves the old one or the new, never a part.
 
-    What is there already stays what it is: a link still leads to its file, and that keeps its mode. A device or a pipe
-    is written to.
+    Where that one file alone may be written, and nothing beside it, it is written over in its place. What is there
+    already stays what it is: a link still leads to its file, and that keeps its mode. A device or a pipe is written to.
 
     Raises:
         OSError: it cannot be written; a file that was there is then as it was.
@@ -31,8 +32,7 @@ def write_output(file: Path, content: bytes) -> None:
     try:
         _replace(target, content, mode)
     except OSError as error:
-        # A folder may refuse new files, or a mounted file its place, and yet let what is there be written.
-        if mode is None or error.errno in _FULL:
+        if mode is None or error.errno not in _IN_PLACE:
             raise
         with target.open("r+b") as same:
             same.truncate()
@@ -59,10 +59,13 @@ def why_no_output(file: Path) -> str | None:
     if mode is not None:
         writable = os.access(file, os.W_OK)
         return os.strerror(errno.EISDIR) if stat.S_ISDIR(mode) else None if writable else os.strerror(errno.EACCES)
-    folder = _mode(Path(os.path.realpath(file)).parent)
-    if folder is None:
+    folder = Path(os.path.realpath(file)).parent
+    mode = _mode(folder)
+    if mode is None:
         return os.strerror(errno.ENOENT)
-    return None if stat.S_ISDIR(folder) else os.strerror(errno.ENOTDIR)
+    if not stat.S_ISDIR(mode):
+        return os.strerror(errno.ENOTDIR)
+    return None if os.access(folder, os.W_OK | os.X_OK) else os.strerror(errno.EACCES)
 
 
 def _mode(path: Path) -> int | None:
@@ -76,7 +79,9 @@ def _replace(target: Path, content: bytes, mode: int | None) -> None:
     # Of one process's own, so that no file of the user's has this name by chance; short, as names have a bound.
     staged = target.with_name(f".rag-{os.getpid()}.partial")
     try:
-        with staged.open("wb") as file:
+        # Nobody reads what is staged who may not read what it replaces.
+        number = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666 if mode is None else stat.S_IMODE(mode))
+        with os.fdopen(number, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -9,11 +9,13 @@ import csv
 import io
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
+from rag.cells import long_cells
 from rag.errors import QuestionError
 from rag.records import Evidence, Question
 
@@ -51,16 +53,22 @@ _Raw: TypeAlias = tuple[int, Mapping[str, object] | QuestionError]
 def read_rows(source: Path) -> list[Row]:
     """Return the rows of a question set, in order; `-` is standard input, JSONL if it begins with `{`, else text.
 
-    A row without an id has the number of its line as one. Blank lines are no rows.
+    A row without an id has the number of its line as one, and a bad row whose id another one has "line:" before that.
+    Blank lines are no rows.
 
     Raises:
         QuestionError: the set cannot be read, holds no row, or two rows have one id.
     """
     text = _read(source)
     name = "standard input" if source == STANDARD_INPUT else str(source)
-    rows = [_row(line, values, name=name) for line, values in _raw_rows(text, _kind(source, text), name=name)]
+    with long_cells():
+        rows = [_row(line, values, name=name) for line, values in _raw_rows(text, _kind(source, text), name=name)]
     if not rows:
         raise QuestionError(f"{name} holds no questions", hint=f"write one a line, for example: {_EXAMPLE}")
+    taken = Counter(row.id for row in rows)
+    rows = [
+        replace(row, id=f"line:{row.line}") if isinstance(row, BadRow) and taken[row.id] > 1 else row for row in rows
+    ]
     lines: dict[str, int] = {}
     for row in rows:
         earlier = lines.setdefault(row.id, row.line)

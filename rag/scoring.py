@@ -6,7 +6,9 @@ import errno
 import functools
 import hashlib
 import json
+import math
 import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -26,6 +28,7 @@ from rag.evaluation.measures import answer_measures, correct
 from rag.evaluation.runs import run_lines
 from rag.index.generations import current_folder, open_store
 from rag.loading import encoder_of
+from rag.mending import with_mending
 from rag.models.runtime import default_cache, write_atomically
 from rag.outputs import STANDARD_OUTPUT, why_no_output, write_output
 from rag.progress import SILENT, Reporting
@@ -119,6 +122,7 @@ def _report(evaluation: Evaluation, config: Config, command: str) -> str:
     return report_page(evaluation, about=Circumstances(command, made, __version__, settings))
 
 
+@with_mending
 def compare(
     config: Config,
     a: Path,
@@ -183,7 +187,7 @@ def _scored_now(
             except ValueError as error:
                 raise QuestionError(
                     f"{file}: the answer to {question.id} is none: {error}",
-                    hint=f"see why with: rag verify {file}",
+                    hint=f"see why with: {shlex.join(['rag', 'verify', str(file)])}",
                 ) from error
             gold, _ = gold_of(question, _Articles(store))
             shown = answer.answer or answer.reason or ""
@@ -219,7 +223,7 @@ def read_bars(texts: Sequence[str]) -> dict[str, float]:
             bars[name.strip()] = float(written)
         except ValueError:
             name = ""
-        if not name.strip():
+        if not name.strip() or not math.isfinite(bars[name.strip()]):
             raise QuestionError(f"--fail-under takes MEASURE=NUMBER, got {text!r}", hint="for example: nDCG@10=.7")
     return bars
 
@@ -233,7 +237,7 @@ def below_bars(evaluation: Evaluation, bars: Mapping[str, float]) -> list[str]:
     try:
         missed = failing(evaluation.measures, bars)
     except ValueError as error:
-        raise QuestionError(f"--fail-under: {error}") from error
+        raise QuestionError(f"--fail-under: {error}", hint=f"taken were: {', '.join(evaluation.measures)}") from error
     return [f"{name} is {mean:.4f}, and {bars[name]:g} was asked for" for name, mean in missed.items()]
 
 

@@ -171,7 +171,7 @@ class _Texts:
     gone: set[str] = field(default_factory=set)
     _indexed: dict[str, Article | None] = field(default_factory=dict)
     _on_disk: dict[str, Article | ArticleError | None] = field(default_factory=dict)
-    _files: dict[tuple[str, str], dict[str, Article]] = field(default_factory=dict)
+    _files: dict[tuple[Path, str], dict[str, Article] | ArticleError] = field(default_factory=dict)
 
     def indexed(self, article_id: str) -> Article | None:
         """Return an article as it is indexed, or None."""
@@ -206,23 +206,30 @@ class _Texts:
 
     def _read(self, article: Article) -> Article | ArticleError | None:
         file = Path(self.store.stored(article.id).file)
+        stored = self.store.file(str(file))
         try:
             if not suffix_of(file.name) or not file.is_file():
                 return None
         except OSError:  # a folder above it may not be entered
             return None
-        # A row without an id of its own is called after the file, whose id is then all before its last colon.
-        name = article.id.rpartition(":")[0] or article.id
-        if (str(file), name) not in self._files:
-            try:
-                found, _ = read_articles(ArticleFile(id=name, path=article.path, file=file))
-            except ArticleError as error:
-                return error
-            self._files[str(file), name] = {one.id: one for one in found}
-        texts = self._files[str(file), name]
+        # A row without an id of its own is called after the file. Where not all of it was read, its id is not kept.
+        name = stored.id if stored else article.id.rpartition(":")[0] or article.id
+        if (file, name) not in self._files:
+            self._files[file, name] = _read_file(ArticleFile(id=name, path=article.path, file=file))
+        texts = self._files[file, name]
+        if isinstance(texts, ArticleError):
+            return texts
         # A file that is one article has the id that it was read under.
         alone = texts.get(name) if len(texts) == 1 else None
         return texts.get(article.id, alone) or ArticleError("no row of the file is the article any more")
+
+
+def _read_file(file: ArticleFile) -> dict[str, Article] | ArticleError:
+    """Return the articles of a file by id, or why it holds none."""
+    try:
+        return {article.id: article for article in read_articles(file)[0]}
+    except ArticleError as error:
+        return error
 
 
 def _problems(record: Mapping[str, object], texts: _Texts) -> Iterator[tuple[int | None, str]]:

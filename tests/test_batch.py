@@ -406,3 +406,29 @@ def test_a_long_question_keeps_its_place(config, word_encoder, tmp_path):
 def test_what_a_model_writes_is_written_one_by_one(config, word_encoder, answerer):
     with Engine(replace(config, answerer=answerer), encoder=word_encoder, many=True) as engine:
         assert engine.at_once == 1
+
+
+def test_a_long_cell_is_read_again(answer, tmp_path):
+    rows = write_questions(tmp_path / "long.jsonl", [{"id": "a", "question": f"Who met in Beijing? {'x ' * 80_000}"}])
+    answer(rows, tmp_path / "a.csv")
+    answer(rows, tmp_path / "a.csv")
+    assert answer.asked == []
+
+
+def test_a_file_is_written_by_one_run_at_a_time(answer, questions, config, word_encoder, tmp_path):
+    output, refused = tmp_path / "a.jsonl", []
+
+    class Meanwhile:
+        def __getattr__(self, name):
+            return getattr(word_encoder, name)
+
+        def encode_queries(self, texts):
+            if not refused:
+                with Engine(config, encoder=word_encoder) as engine, pytest.raises(AnswersError) as told:
+                    answer_questions(engine, questions, output=output, emit=print)
+                refused.append(str(told.value))
+            return word_encoder.encode_queries(texts)
+
+    answer(questions, output, encoder=Meanwhile())
+    assert refused[0] == f"{output} is being written by another rag batch"
+    assert len(records(output)) == len(QUESTIONS)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import rag.outputs
 from rag import chat
 from rag.answering.conversation import understand
 from rag.chat import Conversation, Left, Showing, Talk, around, converse
@@ -399,3 +400,35 @@ def test_a_bar_is_gone_before_an_answer_is_shown(place):
     ask(config, "Who met?", reporting=reporting)
     assert events[-1] == "finished"
     assert "encoding" in events
+
+
+def test_each_answer_is_written_to_a_file_once(talk, tmp_path, monkeypatch):
+    anew = []
+    write_output = rag.outputs.write_output
+    monkeypatch.setattr(
+        "rag.outputs.write_output", lambda file, content: (anew.append(file), write_output(file, content))
+    )
+    file, questions = tmp_path / "talk.jsonl", ["When did China ban seafood?", "Who met in Beijing?", "Why?"]
+    file.write_text("old\n")
+    talk(*questions, flags=["--json", "-o", str(file)])
+    assert [json.loads(line)["question"] for line in file.read_text().splitlines()] == questions
+    assert anew == [file]
+
+
+def test_why_explains_the_search_that_was_made(engine):
+    conversation = Conversation(engine)
+    shown = []
+    showing = Showing(
+        answer=lambda _: "", passages=lambda _: "", explained=lambda found: shown.append(found.query) or "",
+        piece=lambda _: "", emit=lambda _: None, tell=lambda _: None, note=lambda _: None,
+    )  # fmt: skip
+    told = Talk(conversation, showing)
+    for line in ("When did China ban seafood?", "What did Japan do then?", "/filter since=2024", "/why"):
+        told.take(line)
+    assert shown == [conversation.searched[0]]
+    assert conversation.searched[1] is None
+
+
+def test_a_date_that_is_none_is_told_as_it_is_typed_in_a_chat(talk):
+    _, _, err = talk("/filter since=foo")
+    assert "for example: /filter since=2023-11" in err

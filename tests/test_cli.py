@@ -716,6 +716,22 @@ def test_a_broken_index_of_the_folders_that_the_settings_name_is_rebuilt_without
     assert rag("status", "--config", "other.yaml")[2].endswith("rag index --rebuild --set passages.max_tokens=64\n")
 
 
+def test_the_commands_that_build_and_update_name_the_settings_that_decide_what_an_index_holds(place, rag):
+    (place / "notes").mkdir()
+    (place / "notes" / "mill.txt").write_text("The mill was closed in 1988.", encoding="utf-8")
+    (place / "other.yaml").write_text("articles: [notes]\nindex: other\npassages: {max_tokens: 64}\n")
+    told = rag("status", "--config", "other.yaml")[2]
+    assert "build one with: rag index notes --index other --set passages.max_tokens=64" in told
+    assert rag(*told_command(told))[0] == 0
+    assert rag("status", "--config", "other.yaml")[0] == 0
+    (place / "notes" / "mill.txt").write_text("The mill was opened in 1988.", encoding="utf-8")
+    told = (
+        rag("search", "mill", "--config", "other.yaml")[2]
+        + rag("ask", "When was the mill closed?", "--config", "other.yaml")[2]
+    )
+    assert "bring the index up to date with: rag index notes --index other --set passages.max_tokens=64" in told
+
+
 @pytest.mark.usefixtures("built")
 def test_an_old_index_is_rebuilt_of_what_it_was_built_of_and_one_without_a_manifest_of_what_the_user_says(place, rag):
     (place / "articles").rename(place / "my articles")

@@ -118,3 +118,23 @@ def test_a_terminal_is_known_by_its_device(tmp_path):
     (tmp_path / "file").touch()
     for other in (tmp_path, tmp_path / "file", tmp_path / "none", Path(os.devnull)):
         assert not is_terminal(other)
+
+
+def test_a_folder_that_takes_no_files_is_told_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, _mode: Path(path) != tmp_path)
+    assert why_no_output(tmp_path / "new") == os.strerror(errno.EACCES)
+    (tmp_path / "old").touch()
+    assert why_no_output(tmp_path / "old") is None
+
+
+def test_a_write_that_breaks_off_leaves_the_old_file(tmp_path, monkeypatch):
+    file = tmp_path / "a"
+    file.write_bytes(b"old")
+
+    def broken(*_):
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+
+    monkeypatch.setattr("rag.outputs._replace", broken)
+    with pytest.raises(OSError, match="too large"):
+        write_output(file, b"new")
+    assert file.read_bytes() == b"old"

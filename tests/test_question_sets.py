@@ -168,3 +168,14 @@ def test_what_is_no_question_set_is_told(written, name, content, told):
 def test_a_missing_set_is_told(tmp_path):
     with pytest.raises(QuestionError, match="cannot be read"):
         read_rows(tmp_path / "none.txt")
+
+
+def test_a_bad_row_takes_no_other_rows_id(written):
+    rows = read_rows(written("q.csv", "id,question\n1,Who?\n2,What?,else\n3,Where?\n"))
+    assert ids(rows) == ["1", "line:3", "3"]
+    assert isinstance(rows[1], BadRow)
+
+
+def test_a_cell_may_be_as_long_as_a_question(written):
+    (row,) = read_rows(written("q.csv", f"id,question\nq1,{'why ' * 40_000}\n"))
+    assert len(row.question.question) > 150_000

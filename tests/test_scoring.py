@@ -386,3 +386,9 @@ def test_the_tables_name_measures_with_their_intervals(scored, style):
     table = formats.evaluation(scored(by="kind"), style=style)
     assert "3 questions" in table
     assert all(name in table for name in ("nDCG", "citation", "AURC", "ECE", "95 %", "median"))
+
+
+@pytest.mark.parametrize("bar", ["F1=nan", "F1=inf", "=.5", "F1"])
+def test_a_bar_is_a_number_that_a_mean_can_reach(bar):
+    with pytest.raises(QuestionError, match="takes MEASURE=NUMBER"):
+        read_bars([bar])

@@ -462,3 +462,13 @@ def test_without_an_index_nothing_can_be_checked(tmp_path):
     (tmp_path / "a.jsonl").write_text(json.dumps(RECORD))
     with pytest.raises(IndexMissing):
         verify_file(Config(folder=tmp_path), tmp_path / "a.jsonl")
+
+
+@pytest.mark.usefixtures("honest")
+def test_a_file_of_rows_is_read_once(config, tmp_path, monkeypatch):
+    from rag import verify
+
+    read, read_articles = [], verify.read_articles
+    monkeypatch.setattr(verify, "read_articles", lambda file: (read.append(file.file.name), read_articles(file))[1])
+    assert verify_file(config, tmp_path / "a.jsonl").holds
+    assert read.count("rows.jsonl") == 1

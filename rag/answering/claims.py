@@ -160,7 +160,7 @@ def _numbers(written: str) -> list[int]:
             first, last = int(match[1]), int(match[2])
             found += range(first, min(last, first + _LONGEST_RANGE) + 1)
         else:
-            found.append(int(part))
+            found += map(int, re.findall(r"\d+", part))
     return found
 
 

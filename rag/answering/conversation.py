@@ -68,11 +68,11 @@ _BEGINS_WITH_AUXILIARY = re.compile(rf"(?P<aux>{_AUXILIARY})\s+(?P<rest>.+)", re
 _COURTESY = (
     r"(?:ok(?:ay)?|(?:many )?thanks?(?: you)?(?: so much| very much| a lot| again)?|thx|ty|cheers|great|good|nice|cool|"
     r"sure|yes|right|well|hm+|oh|ah|wow|i see|got it|i understand|understood|by the way|also|interesting|perfect|"
-    r"good to know)\b[\s,.!]*"
+    r"good to know)(?![\w’'-])[\s,.!]*"
 )
 _LEAD = re.compile(rf"^(?:{_COURTESY}|(?:and|but|so|then|or|now)\b,?\s+)+", re.IGNORECASE)
 _NO_QUESTION = re.compile(
-    rf"(?:{_COURTESY}|(?:no|hello|hi|hey|(?:good)?bye|that['’]?s all|nothing else)\b[\s,.!]*)+", re.IGNORECASE
+    rf"(?:{_COURTESY}|(?:no|hello|hi|hey|(?:good)?bye|that['’]?s all|nothing else)(?![\w’'-])[\s,.!]*)+", re.IGNORECASE
 )
 _BARE = re.compile(
     r"(?:but\s+|and\s+)?(?P<wh>why not|why|when exactly|since when|until when|when|where exactly|where to|where from|"
@@ -103,7 +103,11 @@ _ASKS = re.compile(
     r"list|name|give|show|compare|please)\b",
     re.IGNORECASE,
 )
-_HE = re.compile(r"\b(?:(?P<possessive>his|her(?=\s+\w))|he|she|him|her|himself|herself)\b", re.IGNORECASE)
+_HE = re.compile(
+    rf"\b(?:(?P<possessive>his|her(?=\s+\w)(?!\s+(?:{_PREPOSITION}|{_AUXILIARY}|and|or|there|again)\b))|he|she|him|her|"
+    r"himself|herself)\b",
+    re.IGNORECASE,
+)
 _THEY = re.compile(r"\b(?:(?P<possessive>their)|they|them|themselves|both of them)\b", re.IGNORECASE)
 # "it" stands for nothing in "Is it true that …", "How long does it take to …".
 _IT = re.compile(
@@ -117,8 +121,10 @@ _THERE = re.compile(
     re.IGNORECASE,
 )
 _THEN = re.compile(
-    r"\b(?:back |since |until |by |at )?(?:then|that time|that (?:year|month|day)|the same year)\b", re.IGNORECASE
+    r"\b(?:back |(?P<preposition>since |until |by )|at )?(?:then|that time|that (?:year|month|day)|the same year)\b",
+    re.IGNORECASE,
 )
+_BEHIND_PREPOSITION = re.compile(rf"\b(?:{_PREPOSITION})\s+\Z", re.IGNORECASE)
 _FUNCTION = rf"(?:^|{_PREPOSITION}|{_AUXILIARY}|and|or|but|than|if|as)\b\W*"
 _POINTING = re.compile(
     rf"(?:(?<![\w])(?P<before>{_FUNCTION}))(?P<what>(?:this|that|these|those|the same|such)(?:\s+(?P<noun>[a-z][\w-]+)"
@@ -551,8 +557,10 @@ def _pointed(text: str, turns: Sequence[Turn]) -> _Leaning | None:
 
 def _named(pattern: re.Pattern[str], text: str, named: str) -> str:
     def put(match: re.Match[str]) -> str:
-        if pattern in (_THEN, _THERE):
-            return f"in {named}"
+        if pattern is _THEN:
+            return f"{match['preposition'] or 'in '}{named}"
+        if pattern is _THERE:
+            return named if _BEHIND_PREPOSITION.search(text[: match.start()]) else f"in {named}"
         if match.groupdict().get("possessive"):
             return f"{named}'" if named.endswith("s") else f"{named}'s"
         return named

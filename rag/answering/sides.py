@@ -210,7 +210,7 @@ _BETWEEN = re.compile(
     r"\s*,\s*and\s+|\s*,\s*|\s+(?:and|as well as)\s+(?:(?:of|by|to)\s+(?=the\b|[A-Z]))?", re.IGNORECASE
 )
 _NO_PARTY = re.compile(
-    r"(?:who|whom|which|that|what|when|where|how|why|whose|if|because|you|i|we|he|she|it|they|them|us|him|one|there|as|"
+    r"(?-i:(?!US\b))(?:who|whom|which|that|what|when|where|how|why|whose|if|because|you|i|we|he|she|it|they|them|us|him|one|there|as|"
     r"people|everyone|anyone|not|then|so|about|by|from|between|in|on|at|with|do|does|did|is|are|was|were|these|those|this|"
     r"\d\S*)\b",
     re.IGNORECASE,
@@ -220,7 +220,7 @@ _CLAUSE = re.compile(
     r"\b(?:think(?! tank)|thinks|say|says|want|wants|see|sees|would|did|does|was|were|is|are|[a-z]\w{3,}ing)\b"
 )
 _MINISTERS_OF = re.compile(r"((?:the )?(?:[a-z]\w* )*[a-z]\w*s (?:of|from|in)) (?:the )?[A-Z][\w ]*")
-_DEMONYM = re.compile(r"(?:the )?([A-Z]\w*(?:ese|ish|an|ch|aqi|eli|ani|ali|eek|iss|ai|US|EU|UK|U\.S\.))")
+_DEMONYM = re.compile(r"(?:the )?([A-Z]\w*(?:ese|ish|an|ch|aqi|eli|ani|ali|eek|iss|ai)|US|EU|UK|U\.S\.)")
 
 
 def split_sides(question: str) -> tuple[Side, ...]:

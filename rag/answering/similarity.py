@@ -134,10 +134,10 @@ def _distinct(readings: Sequence[Reading]) -> list[tuple[Reading, Span, str, str
     seen: set[tuple[str, Span]] = set()
     rows = []
     for reading in sorted(readings, key=lambda reading: reading.hit.rank):
-        before = ""
         for span, text in reading.sentences():
             if (reading.article.id, span) not in seen:
                 seen.add((reading.article.id, span))
+                place = reading.before(span)
+                before = reading.article.text[place.start : place.end] if place else ""
                 rows.append((reading, span, text, f"{header(reading.article)} {before} {text}"))
-            before = text
     return rows

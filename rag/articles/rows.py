@@ -5,21 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
-import threading
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from rag.articles.decode import decode
+from rag.cells import long_cells
 from rag.errors import ArticleError
 
 _ID_KEYS = ("id", "_id")
 _COLUMNS = frozenset({*_ID_KEYS, "title", "text", "source", "author", "published", "language", "url", "question"})
 _DELIMITERS = ",;\t"
-_LONGEST_FIELD = 5_000_000
-_CSV_LIMIT = threading.Lock()  # the csv module has one limit for the whole process
-
-
 _HINTS = {
     ".csv": "the first line names the columns: id,title,text,source,published; a row needs a text",
     ".jsonl": 'a row is {"id": "…", "title": "…", "text": "…"}',
@@ -81,9 +77,8 @@ def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, object] | ArticleError
     """
     head = text[: text.find("\n") + 1] or text
     delimiter = max(_DELIMITERS, key=lambda mark: len(_COLUMNS & {_column(name) for name in head.split(mark)}))
-    with _CSV_LIMIT:
-        earlier = csv.field_size_limit(_LONGEST_FIELD)
-        line = 1
+    line = 1
+    with long_cells():
         try:
             reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
             names = [_column(name) for name in next(reader, [])]
@@ -94,8 +89,6 @@ def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, object] | ArticleError
                 line = reader.line_num + 1
         except csv.Error as error:
             yield line, ArticleError(f"not CSV: {error}")
-        finally:
-            csv.field_size_limit(earlier)
 
 
 def _column(name: str) -> str:

@@ -18,10 +18,11 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from rag.errors import IndexBroken, IndexMissing, RagError
 from rag.index import lexical
@@ -29,6 +30,8 @@ from rag.index.lexical import LexicalIndex
 from rag.index.manifest import FILE, Manifest, read_manifest
 from rag.index.store import Store
 from rag.index.vectors import METRIC, VectorIndex
+
+T = TypeVar("T")
 
 KEPT = 2
 STORE = "articles.sqlite"
@@ -66,8 +69,7 @@ def current_folder(index: Path) -> Path:
 
 def open_store(index: Path) -> tuple[Manifest, Store]:
     """Open the current generation's manifest and articles alone: what `show` and `status` need."""
-    folder = current_folder(index)
-    return read_manifest(folder), Store(folder / STORE)
+    return _opened(index, lambda folder: (read_manifest(folder), Store(folder / STORE)))
 
 
 def open_index(index: Path) -> Index:
@@ -77,14 +79,18 @@ def open_index(index: Path) -> Index:
         IndexMissing: there is none yet.
         IndexBroken: it fails its own manifest, or its words were cut otherwise.
     """
+    return _opened(index, _open)
+
+
+def _opened(index: Path, opened: Callable[[Path], T]) -> T:
     folder = current_folder(index)
     try:
-        return _open(folder)
+        return opened(folder)
     except (IndexBroken, OSError):
         # A writer that keeps a single generation may have cleared this one since its name was read.
         if (now := current_folder(index)) == folder:
             raise
-        return _open(now)
+        return opened(now)
 
 
 def _open(folder: Path) -> Index:
@@ -98,7 +104,9 @@ def _open(folder: Path) -> Index:
         raise IndexBroken(
             f"{folder} has {vectors.size} vectors of {vectors.dim} for {manifest.passages} of {manifest.encoder.dim}",
         )
-    return Index(folder, manifest, Store(folder / STORE), vectors, LexicalIndex.load(folder / LEXICAL))
+    store = Store(folder / STORE)
+    store.hold()
+    return Index(folder, manifest, store, vectors, LexicalIndex.load(folder / LEXICAL))
 
 
 @contextlib.contextmanager
@@ -199,8 +207,9 @@ def roll_back(index: Path) -> tuple[str, Path, Manifest]:
         IndexMissing: there is no index.
         RagError: there is no whole generation before the current one.
     """
-    name = _current_name(index)
+    _current_name(index)  # nothing is locked, or made, where there is no index
     with writing(index):
+        name = _current_name(index)
         for folder in reversed(_sealed(index)):
             if _number(folder) < _number(Path(name)):
                 with contextlib.suppress(IndexBroken):

@@ -301,6 +301,12 @@ class Store:
         uri = f"{file.absolute().as_uri()}?immutable=1"
         self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
         self._facets = file.with_name(FACETS)
+        self._held: NDArray[np.int32] | None = None
+
+    def hold(self) -> None:
+        """Open all that a filter reads, so that it is there when a writer has cleared the generation."""
+        with contextlib.suppress(OSError, ValueError):  # told when it is read
+            self._held = open_array(self._facets, np.int32, dimensions=2)
 
     def close(self) -> None:
         """Close the file."""
@@ -456,6 +462,8 @@ class Store:
         return mask
 
     def _read_facets(self) -> NDArray[np.int32]:
+        if self._held is not None:
+            return self._held
         try:
             return open_array(self._facets, np.int32, dimensions=2)
         except (OSError, ValueError) as error:

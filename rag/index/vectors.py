@@ -113,8 +113,13 @@ class VectorIndex:
         """
         # vecdot, for a product with a matrix wakes threads, and waits long for them where the processor is in demand.
         query = np.ascontiguousarray(query, np.float32)
-        if self._lists is not None:
+        if self._lists is not None and self._lists.compared < self.size:
             rows, scores = self._search_lists(query, self._lists, k=k, allowed=allowed)
+        elif self._lists is not None:
+            # No share of the lists finds enough, or is quicker: all are compared, in the order that they lie in.
+            order = self._lists.order
+            places = np.arange(self.size) if allowed is None else np.flatnonzero(allowed[order])
+            rows, scores = order[places].astype(np.int64), np.vecdot(self._vectors, query)[places]
         elif allowed is None:
             rows, scores = np.arange(self.size), np.vecdot(self._vectors, query)
         else:

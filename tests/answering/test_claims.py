@@ -39,6 +39,7 @@ def test_text_is_cut_into_sentences(text, claims):
         ("It opened【1】【4】. It closed.", [Drafted("It opened.", (1, 4)), Drafted("It closed.")]),
         ("[2] It opened in May [2][1].", [Drafted("It opened in May.", (2, 1))]),
         ("It opened [1-3].", [Drafted("It opened.", (1, 2, 3))]),
+        ("It opened [1-2-4].", [Drafted("It opened.", (1, 2, 4))]),
         ("它开放了[1]。它关闭了。【2】", [Drafted("它开放了。", (1,)), Drafted("它关闭了。", (2,))]),
         ("The law [sic] of [2023] stands.", [Drafted("The law [sic] of [2023] stands.")]),
     ],

@@ -31,6 +31,7 @@ SIDED = [
     ("What do the Chinese and Japanese unions say about the islands?", "the Chinese unions", "the Japanese unions"),
     ("What did the unions of Oslo and Bergen make of it?", "the unions of Oslo", "the unions of Bergen"),
     ("What did Chinese and Japanese officials say about the talks?", "Chinese officials", "Japanese officials"),
+    ("What did Chinese and US officials say about the tariffs?", "Chinese officials", "US officials"),
     ("What do the New York Times and the Guardian report about the trial?", "the New York Times", "the Guardian"),
     ("What did the defence and the prosecution argue about the letter?", "the defence", "the prosecution"),
     ("What do Boeing and Airbus expect of the market?", "Boeing", "Airbus"),

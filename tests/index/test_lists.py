@@ -144,6 +144,12 @@ def test_a_larger_share_is_tried_only_where_a_smaller_one_finds_too_little(tmp_p
 def test_where_lists_find_too_little_every_row_is_compared(tmp_path, monkeypatch):
     monkeypatch.setattr(lists, "_measure", lambda *_: (0.5, 0.0))
     assert write(Rows(ROWS), tmp_path).kind == "flat"
+    monkeypatch.setattr(vectors, "_near_places", None)  # heads and lists are not looked at
+    index = VectorIndex.load(tmp_path)
+    passing = np.arange(len(ROWS)) % 3 == 0
+    for query in QUERIES[:20]:
+        assert index.search(query, k=10)[0].tolist() == nearest(query).tolist()
+        assert index.search(query, k=10, allowed=passing)[0].tolist() == nearest(query, allowed=passing).tolist()
 
 
 def test_few_rows_have_no_lists(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.errors import ArticleMissing
+from rag.errors import ArticleMissing, IndexBroken
 from rag.index.store import ArticleFilter, Store, StoredArticle, StoreWriter, date_range
 from rag.records import Article, Passage, Span
 
@@ -141,3 +141,12 @@ def test_what_is_not_there_is_an_error_with_the_next_command(tmp_path):
     assert "rag status" in missing.value.hint
     with pytest.raises(ArticleMissing, match=r"x\.md#9"):
         store.passage("x.md", 9)
+
+
+def test_a_filter_holds_in_an_index_whose_generation_was_cleared_meanwhile(tmp_path):
+    held, other = (store_of(tmp_path, stored("day", published="2023-11-17")) for _ in range(2))
+    held.hold()
+    (tmp_path / "facets.npy").unlink()
+    assert held.allowed(ArticleFilter(since="2023"), size=1).tolist() == [True]
+    with pytest.raises(IndexBroken, match="facets"):
+        other.allowed(ArticleFilter(since="2023"), size=1)
