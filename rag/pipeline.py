@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -110,7 +111,7 @@ def show(config: Config, target: str, *, at: tuple[int, int] | None = None) -> S
         if not 0 <= start < end <= len(article.text):
             raise ArticleMissing(
                 f"{article_id} has characters 0:{len(article.text)}, not {start}:{end}",
-                hint=f"see the whole of it with: rag show {article_id}",
+                hint=f"see the whole of it with: rag show {shlex.quote(article_id)}",
             )
     return Slice(article, start, end)
 
@@ -218,7 +219,7 @@ def _start_of(article: Article, line: int) -> int:
     if line > last:
         raise ArticleMissing(
             f"{article.path} ends on line {last}, before line {line}",
-            hint=f"see the whole of it with: rag show {article.id}",
+            hint=f"see the whole of it with: rag show {shlex.quote(article.id)}",
         )
     before = article.text.split("\n")[: max(0, line - article.first_line)]
     return sum(len(one) + 1 for one in before)
@@ -255,7 +256,7 @@ def _split_target(target: str, store: Store) -> _Target:
         return _Target(article_id, line=None if by_path else from_line)
     if at_path:
         raise ArticleMissing(
-            f"{target} holds {len(at_path)} articles", hint=f"name one by its id: rag show {at_path[0][0]}"
+            f"{target} holds {len(at_path)} articles", hint=f"name one by its id: rag show {shlex.quote(at_path[0][0])}"
         )
     import difflib
 

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import functools
 import json
+import shlex
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
@@ -348,7 +349,9 @@ class Store:
             (ordinal, article_id, ordinal),
         )
         if row is None:
-            raise ArticleMissing(f"no passage {article_id}#{ordinal} in the index", hint=f"see: rag show {article_id}")
+            raise ArticleMissing(
+                f"no passage {article_id}#{ordinal} in the index", hint=f"see: rag show {shlex.quote(article_id)}"
+            )
         return _passage(row)
 
     def passages_with_texts(self, rows: Sequence[int]) -> tuple[list[Passage], list[str]]:
