@@ -69,8 +69,9 @@ reader: $(DEV)
 		--encoder "$(ENCODER)" --model $(READER)/export/model$$kind.onnx --out $(READER)/figures$$kind.json || exit 1; done
 	$(BIN)/python -m training.card --examples $(READER)/examples --export $(READER)/export \
 		--figures $(READER)/figures.json --whole $(READER)/figures.fp32.json
-	$(BIN)/python -m training.answerer --data $(DATA) --reader $(READER)/export --card $(READER)/export/MODEL_CARD.md
-	$(BIN)/python -m training.checker --data $(DATA) --reader $(READER)/export --out rag/answering/checking.json
+	$(BIN)/python -m training.answerer --data $(DATA) --reader $(READER)/export --card $(READER)/export/MODEL_CARD.md \
+		--out $(READER)/export/calibration.json
+	$(BIN)/python -m training.checker --data $(DATA) --reader $(READER)/export --out $(READER)/export/checking.json
 
 ## eval-reader: measure the shipped reader and the answers that it gives, with intervals and goals; SAMPLE=40 for a quick look
 SAMPLE ?= 0

@@ -62,11 +62,14 @@ def sweep(
     models = _Models(encoder, reporting)
     asked = {"program": _program(), "answers": selection.answers, "dataset": _facts(dataset)}
     scores = []
+    places: set[tuple[int, ...]] = set()
     for number, (chosen, settings) in enumerate(configs, start=1):
         reporting.notify(f"{number} of {len(configs)}: {', '.join(f'{key}={value}' for key, value in chosen.items())}")
         measures = _scores(settings, dataset, asked=asked, selection=selection, reporting=reporting, models=models)
-        scores.append((chosen, [found[measure] for found in measures if measure in found]))
-    if not scores[0][1] or len({len(found) for _, found in scores}) > 1:
+        scored = {place: found[measure] for place, found in enumerate(measures) if measure in found}
+        scores.append((chosen, list(scored.values())))
+        places.add(tuple(scored))
+    if not scores[0][1] or len(places) > 1:
         raise QuestionError(
             f"{measure} cannot be compared here: not every combination has it for the same questions",
             hint="choose another: --measure nDCG@10, right or F1",

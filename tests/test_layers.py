@@ -13,6 +13,7 @@ ORDER = [
     "records",
     "config",
     "outputs",
+    "cells",
     "articles",
     "sentences",
     "passages",

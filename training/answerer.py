@@ -38,7 +38,7 @@ from rag.engine import Engine
 from rag.loading import encoder_of, reader_of
 from rag.models.encoder import Encoder
 from rag.progress import Reporting
-from rag.records import Span
+from rag.records import Article, Span
 from rag.sweeping import RememberingReader
 from training import reliability
 from training.examples import pick_share
@@ -72,12 +72,27 @@ Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
+class Gold:
+    """What an answering sentence overlaps: a slice of a text that stands in an article; all of the text if not told."""
+
+    article: str
+    text: str
+    span: Span | None = None
+
+    def place_in(self, article: Article) -> Span | None:
+        """Return the slice of an article that it is; None if that is another one, or does not hold the text."""
+        place = article.text.find(self.text) if article.id == self.article else -1
+        span = self.span or Span(0, len(self.text))
+        return None if place < 0 else Span(place + span.start, place + span.end)
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
-    """A question, whether the articles answer it, and the texts that an answering sentence overlaps, by article id."""
+    """A question, whether the articles answer it, and what an answering sentence overlaps."""
 
     question: str
     answerable: bool
-    gold: tuple[tuple[str, str, str], ...]
+    gold: tuple[Gold, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +163,17 @@ def sample_questions(
     halves: dict[bool, list[Asked]] = {True: [], False: []}
     for row in spans:
         if row.source in SOURCES and row.passage_id in owners:
-            text = passages[row.passage_id].text
-            gold = tuple(
-                (owners[row.passage_id], " ".join(text[start:end].split()), " ".join(text.split()))
-                for start, end in row.spans
-            )
+            text, owner = passages[row.passage_id].text, owners[row.passage_id]
+            gold = tuple(Gold(owner, " ".join(text.split()), _on_one_line(text, *span)) for span in row.spans)
             halves[row.answerable].append(Asked(row.question, row.answerable, gold if row.answerable else ()))
     rng = random.Random(SEED)
     return [asked for half in halves.values() for asked in rng.sample(half, min(each, len(half)))]
+
+
+def _on_one_line(text: str, start: int, end: int) -> Span:
+    """Return a slice of a text, which begins and ends with words, as that of the text with single blanks."""
+    low = len(" ".join([*text[:start].split(), ""]))
+    return Span(low, low + len(" ".join(text[start:end].split())))
 
 
 def seed_questions(path: Path, *, split: str) -> list[Asked]:
@@ -165,7 +183,7 @@ def seed_questions(path: Path, *, split: str) -> list[Asked]:
         Asked(
             row["question"],
             row["answerable"],
-            tuple((gold["article"], gold["quote"], gold["quote"]) for gold in row["evidence"]),
+            tuple(Gold(gold["article"], gold["quote"]) for gold in row["evidence"]),
         )
         for row in rows
         if row["split"] == split
@@ -192,7 +210,7 @@ def _as_asked(questions: Sequence[NewsQuestion]) -> list[Asked]:
         Asked(
             question.question,
             question.answerable,
-            tuple((name, quote, quote) for name, quote in question.quotes) if question.answerable else (),
+            tuple(Gold(name, quote) for name, quote in question.quotes) if question.answerable else (),
         )
         for question in questions
     ]
@@ -243,18 +261,11 @@ class Pointing(Protocol):
 
 
 def is_right(candidate: Pointing, asked: Asked) -> bool:
-    """Tell whether a sentence overlaps a gold text inside the passage that the gold stands in."""
-    article = candidate.reading.article
-    for name, answer, passage in asked.gold:
-        if name != article.id:
-            continue
-        place = article.text.find(passage)
-        if place < 0:
-            continue
-        start = place + passage.find(answer)
-        if start < candidate.span.end and candidate.span.start < start + len(answer):
-            return True
-    return False
+    """Tell whether a sentence overlaps a gold slice."""
+    places = (gold.place_in(candidate.reading.article) for gold in asked.gold)
+    return any(
+        place.start < candidate.span.end and candidate.span.start < place.end for place in places if place is not None
+    )
 
 
 def fit(
@@ -557,7 +568,7 @@ def cross_fitted(questions: Mapping[str, QuestionSet], *, work: Path, folds: int
 def fold_of(found: Found, *, folds: int) -> int:
     """Return the fold of a question: that of the article which answers it, else of the nearest."""
     near = found.readings[0].article.id if found.readings else found.asked.question
-    owner = found.asked.gold[0][0] if found.asked.gold else near
+    owner = found.asked.gold[0].article if found.asked.gold else near
     return int(pick_share(owner) * folds)
 
 

@@ -37,6 +37,7 @@ from training.answerer import (
     Asked,
     Decided,
     Found,
+    Gold,
     Labelled,
     configured,
     described_model,
@@ -157,7 +158,7 @@ def write_articles(folder: Path, articles: Mapping[str, Sequence[Paragraph]], *,
             kept = rng.choice(paragraph.posed)
             text, taken = take_out(paragraph, kept)
             texts.append(text)
-            gold = tuple((name, sentence, sentence) for sentence in kept.sentences)
+            gold = tuple(Gold(name, sentence) for sentence in kept.sentences)
             inside.append(Asked(kept.question, answerable=True, gold=gold))
             missing += [taken] if taken else []
         whole = "\n\n".join(texts)

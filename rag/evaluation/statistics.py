@@ -1,4 +1,4 @@
-"""How sure a number is: bootstrap intervals, paired differences, the randomisation test, Holm's correction.
+"""How sure a number is: bootstrap intervals, paired differences, randomisation tests, Holm's correction.
 
 Everything random is seeded, so that the same values give the same numbers.
 """
@@ -138,6 +138,27 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(p_values) - step) * p_values[place]))
         adjusted[place] = highest
     return adjusted
+
+
+def tukey_hsd(scores: Sequence[Sequence[float]], *, draws: int = RESAMPLES, seed: int = 0) -> NDArray[np.float64]:
+    """Return for every two systems how probable it is that somewhere among all a mean difference is as large, (k, k).
+
+    `scores` (k, n) are the systems' values question by question. If no system differs, each question's values might
+    as well be any system's: they are dealt out at random, and the widest difference that comes of it is what the
+    observed ones are held against, so the best may be chosen on the same questions. The randomised Tukey HSD of
+    Carterette, "Multiple Testing in Statistical Analysis of Systems-Based Information Retrieval Experiments", TOIS
+    2012, doi:10.1145/2094072.2094076; the observed values count as one draw more.
+
+    Raises:
+        ValueError: there are no values, or not as many for one system as for another.
+    """
+    values = np.array([_sample(row) for row in scores])
+    means = values.mean(axis=1)
+    differences = np.abs(means[:, None] - means[None, :]) - 1e-12
+    generator = np.random.default_rng(seed)
+    widest = np.array([np.ptp(generator.permuted(values, axis=0).mean(axis=1)) for _ in range(draws)])
+    reached: NDArray[np.float64] = (widest[:, None, None] >= differences).sum(axis=0)
+    return (reached + 1) / (draws + 1)
 
 
 def percentile(values: Sequence[float], share: float) -> float:

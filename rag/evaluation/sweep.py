@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rag.errors import ConfigError
 from rag.evaluation.measures import LOWER_IS_BETTER
-from rag.evaluation.statistics import LEVEL, Difference, Estimate, estimate_mean, holm, paired_difference
+from rag.evaluation.statistics import LEVEL, Difference, Estimate, estimate_mean, paired_difference, tukey_hsd
 
 _EXAMPLE = "for example: retrieval.dense_weight: [0, 0.5, 1]"
 
@@ -18,8 +18,8 @@ _EXAMPLE = "for example: retrieval.dense_weight: [0, 0.5, 1]"
 class SweepRow:
     """A combination of settings with its measure, and how far behind the best it is.
 
-    `difference` is this one's less the best's, `p` corrected after Holm for the number of combinations; the best itself
-    has neither.
+    `difference` is this one's less the best's, `p` Tukey's for all pairs of combinations, as the best is known from the
+    same questions; the best itself has neither.
     """
 
     settings: Mapping[str, str]
@@ -85,11 +85,11 @@ def rank_combinations(scores: Sequence[tuple[Mapping[str, str], Sequence[float]]
     estimates = [estimate_mean(values) for _, values in scores]
     order = sorted(range(len(scores)), key=lambda place: -sign * estimates[place].mean)
     best, *others = order
-    differences = [paired_difference(scores[best][1], scores[place][1]) for place in others]
-    corrected = holm([difference.p for difference in differences])
+    chances = tukey_hsd([values for _, values in scores])
     rows = [SweepRow(scores[best][0], estimates[best])]
-    for place, difference, p in zip(others, differences, corrected, strict=True):
-        rows.append(SweepRow(scores[place][0], estimates[place], difference, p))
+    for place in others:
+        difference = paired_difference(scores[best][1], scores[place][1])
+        rows.append(SweepRow(scores[place][0], estimates[place], difference, float(chances[best, place])))
     return rows
 
 

@@ -165,7 +165,7 @@ def sweep_record(sweep: Sweep) -> dict[str, object]:
                 "settings": dict(row.settings),
                 "estimate": _rounded(asdict(row.estimate)),
                 "difference": None if row.difference is None else _rounded(asdict(row.difference)),
-                "p_holm": None if row.p is None else round(row.p, _DECIMALS),
+                "p_tukey": None if row.p is None else round(row.p, _DECIMALS),
                 "differs": row.differs,
             }
             for row in sweep.rows

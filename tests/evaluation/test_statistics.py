@@ -8,6 +8,7 @@ from rag.evaluation.statistics import (
     paired_difference,
     percentile,
     randomisation_test,
+    tukey_hsd,
 )
 
 
@@ -102,3 +103,25 @@ def test_a_statistic_is_that_of_all_rows_with_the_spread_of_resampled_ones():
 
 def test_a_percentile_lies_between_its_neighbours():
     assert percentile([1.0, 2.0, 3.0, 4.0], 0.5) == 2.5
+
+
+def test_two_systems_differ_after_tukey_as_in_the_randomisation_test():
+    one, other = np.random.default_rng(3).normal([[0.0], [0.4]], 1.0, size=(2, 30))
+    chances = tukey_hsd([one, other], draws=20_000)
+    assert chances[0, 1] == chances[1, 0] == pytest.approx(randomisation_test(other - one), abs=0.01)
+    assert chances[0, 0] == 1
+
+
+def test_among_equal_systems_the_best_is_seldom_told_from_another():
+    rng = np.random.default_rng(5)
+    alarms = 0
+    for _ in range(100):
+        scores = rng.normal(size=(8, 25))
+        chances = tukey_hsd(scores, draws=200)
+        alarms += chances[scores.mean(axis=1).argmax()].min() < 0.05
+    assert alarms <= 11  # .05 of 100, and 2.8 standard deviations more
+
+
+def test_systems_need_values_for_the_same_questions():
+    with pytest.raises(ValueError, match=r"inhomogeneous|no values"):
+        tukey_hsd([[1.0, 0.0], [1.0]])

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.answering import ReaderJudge, Reading
+from rag.answering.judging import Finding
 from rag.answering.reading import DecisionFeatures
 from rag.models.reader import PassageReading
 from rag.records import Article, Hit, Passage, Span
@@ -17,6 +18,7 @@ from training.answerer import (
     SIGNS,
     Asked,
     Found,
+    Gold,
     Labelled,
     Outcome,
     QuestionSet,
@@ -28,12 +30,15 @@ from training.answerer import (
     fit_signed,
     fold_of,
     held_out_batches,
+    is_right,
     label_decisions,
     report,
+    sample_questions,
     write_reliability,
 )
 from training.news import is_held_out, read_news, stands_alone
 from training.nonfactoid import read_nonfactoid
+from training.sources import SourcePassage, SpanRow
 
 WORDS = ("Geneva", "August", "Tokyo", "March", "Beijing", "May")
 
@@ -70,7 +75,7 @@ def found(number, *, question, answerable):
     article = Article(id=f"a{number}", path=f"a{number}.md", text=text, title="Envoys")
     spans = (Span(0, len(sentence)), Span(len(sentence) + 1, len(text)))
     reading = Reading(Hit(Passage(article.id, 0, 0, len(text), spans), 1.0, 1), article)
-    gold = ((article.id, sentence, sentence),) if answerable else ()
+    gold = (Gold(article.id, sentence),) if answerable else ()
     return Found(Asked(question, answerable, gold), (reading,))
 
 
@@ -140,8 +145,8 @@ def test_the_batches_that_are_asked_one_at_a_time_are_whole_and_kept_apart():
     assert nonfactoid.keys() <= batches.keys()
     for batch, asked in batches.items():
         assert all(is_held_out(name) and stands_alone(name) for name in batch)
-        assert {name for one in asked for name, _, _ in one.gold} == set(batch)
-        assert {name for one in nonfactoid.get(batch, []) for name, _, _ in one.gold} <= set(batch)
+        assert {gold.article for one in asked for gold in one.gold} == set(batch)
+        assert {gold.article for one in nonfactoid.get(batch, []) for gold in one.gold} <= set(batch)
         assert 0.4 < np.mean([one.answerable for one in asked]) < 0.6
 
 
@@ -239,3 +244,19 @@ def test_a_card_tells_how_true_the_confidences_are_once(tmp_path):
     assert "| news | isotonic | 60 |" in text
     assert "far" not in text
     assert (tmp_path / "reliability.svg").read_text().count("<svg") == 1
+
+
+def test_gold_lies_where_it_was_marked_and_not_where_its_words_stand_first():
+    text = "In 1999  it rained.\nThe bridge was opened in 1999, too."
+    start = text.rindex("1999")
+    row = SpanRow("squad2_train_rebuilt", "When?", 7, None, ((start, start + 4),), answerable=True, kind="answer")
+    passage = SourcePassage(7, "The bridge", text)
+    (asked,) = sample_questions([row], owners={7: "0000.md"}, passages={7: passage}, each=1)
+    flat = f"Before. {' '.join(text.split())}"
+    article = Article(id="0000.md", path="0000.md", text=flat, title="The bridge")
+    right = []
+    for sentence in ("In 1999 it rained.", "The bridge was opened in 1999, too."):
+        span = Span(flat.index(sentence), flat.index(sentence) + len(sentence))
+        hit = Hit(Passage(article.id, 0, 0, len(flat), (span,)), 1.0, 1)
+        right.append(is_right(Finding(Reading(hit, article), span, 1.0), asked))
+    assert right == [False, True]
