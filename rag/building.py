@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,7 +133,8 @@ def _tell_other_formats(roots: Sequence[Path], reporting: Reporting) -> None:
 
 def _configured_articles(config: Config) -> list[Path]:
     paths = [near(path) for path in config.article_paths()]
-    missing = [path for path in paths if not path.exists()]
+    # Not pathlib's, which raises where it may not look: whoever reads the folder says what is wrong with it.
+    missing = [path for path in paths if not os.path.lexists(path)]
     if missing:
         raise ConfigError(
             f"no articles: {missing[0]} does not exist ({config.origin('articles')})",

@@ -111,7 +111,7 @@ def _processor(threads: int) -> Check:
     cores = usable_cores()
     detail = f"{threads or cores} of {cores} cores" + (f"; {features}" if features else "")
     if threads > cores:
-        return Check("processor", "warn", f"{detail}: more threads than cores are slower", "rag config --set threads=0")
+        return Check("processor", "warn", f"{detail}: more threads than cores are slower", "export RAG_THREADS=0")
     return Check("processor", "ok", detail)
 
 
@@ -146,7 +146,7 @@ def _reader(name: str, *, threads: int, budget_ms: int | None) -> Iterator[Check
     if name == "none":
         yield Check("reader", "ok", "none: passages are compared instead")
         return
-    mend = "rag ask --set reader.model=none"
+    mend = "export RAG_READER_MODEL=none"
     if (folder := own_folder(name)) is None:
         yield from _foreign_reader(name, mend, threads=threads, budget_ms=budget_ms)
         return

@@ -46,8 +46,8 @@ def suffix_of(name: str) -> str:
 def find_files(roots: Sequence[Path]) -> list[ArticleFile]:
     """Return the articles under the roots, sorted by id; a root is a folder or a single file.
 
-    Hidden files and folders are skipped, and so is every suffix that is not in `SUFFIXES`, and an `.xml` that is no
-    feed. A symbolic link is followed
+    Hidden files and folders are skipped, and so is an index, every suffix that is not in `SUFFIXES`, and an `.xml` that
+    is no feed. A symbolic link is followed
     when it stays inside its root and leads to a file that is not found under its own name; so loops end by themselves.
     A link that leads out or nowhere, a folder that cannot be listed and a name that is no Unicode are refused: they are
     in the list, each with its reason, so that none goes missing in silence.
@@ -72,15 +72,19 @@ def other_formats(roots: Sequence[Path]) -> Counter[str]:
     """Return how many files under the roots are in formats that are not read, by suffix; hidden ones do not count."""
     found: Counter[str] = Counter()
     for root in roots:
-        for _, folders, files in os.walk(root):
-            folders[:] = [name for name in folders if not name.startswith(".")]
+        for path, folders, files in os.walk(root):
+            folders[:] = [name for name in folders if not (name.startswith(".") or _is_index(Path(path, name)))]
             others = (name for name in files if not name.startswith(".") and not suffix_of(name))
             found.update(Path(name).suffix.lower() for name in others)
     return found
 
 
 def _find_under(root: Path) -> Iterator[ArticleFile]:
-    if not root.exists():
+    try:
+        exists = root.exists()
+    except OSError as error:  # a folder above it may not be entered
+        raise ArticleError(f"cannot read {root}: {error.strerror}", hint="check the folder's permissions") from error
+    if not exists:
         raise ArticleError(f"no such file or folder: {root}", hint="name a folder that holds your articles")
     if root.is_dir():
         base = root.resolve()
@@ -149,9 +153,14 @@ def _descend(top: Path, *, seen: set[Path], links: deque[Path]) -> Iterator[tupl
         for child in children:
             if _is(child.is_symlink):
                 links.append(child)
-            elif (real := child.resolve()) not in seen:
+            elif not _is_index(child) and (real := child.resolve()) not in seen:
                 seen.add(real)
                 paths.append(child)
+
+
+def _is_index(folder: Path) -> bool:
+    """Tell whether a folder is an index, whose files hold words of articles and are none."""
+    return _is((folder / "generations").is_dir) and any(_is((folder / mark).is_file) for mark in ("CURRENT", ".lock"))
 
 
 def _is_article(file: Path) -> bool:

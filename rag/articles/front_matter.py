@@ -78,9 +78,9 @@ def _read(block: str) -> dict[str, str] | None:
         mark = error.problem_mark or error.context_mark
         where = "" if mark is None else f" on line {mark.line + 2}"
         raise ArticleError(f"the front matter is not YAML{where}: {error.problem or error.context}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the latter two of \U escapes beyond Unicode
         raise ArticleError(f"the front matter is not YAML: {error}") from error
-    return {str(key).strip(): _written(value) for key, value in loaded.items()}
+    return {_written(str(key)): _written(value) for key, value in loaded.items()}
 
 
 def _refuse_programs(block: str) -> None:
@@ -122,9 +122,7 @@ def _written(value: object) -> str:
         return ""
     if isinstance(value, list):
         return ", ".join(text for item in value if (text := _written(item)))
-    if isinstance(value, dict):
-        return json.dumps(value, ensure_ascii=False)
-    text = str(value).strip()
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value).strip()
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from rag.articles.decode import decode
+from rag.articles.extract import normalised
 from rag.cells import long_cells
 from rag.errors import ArticleError
 
@@ -133,4 +133,4 @@ def _text(value: object) -> str:
         text.encode()
     except UnicodeEncodeError as error:
         raise ArticleError("it holds half a character, which is not valid Unicode") from error
-    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return normalised(text)

@@ -308,7 +308,7 @@ def _all_roots(roots: Sequence[Path], *, besides: Index | None) -> tuple[str, ..
 
 def _same(manifest: Manifest, content: str, gathered: Gathered) -> bool:
     found = ((manifest.failed, gathered.failed), (manifest.empty, gathered.empty), (manifest.skipped, gathered.skipped))
-    return manifest.content == content and all(
+    return (manifest.content, manifest.reading) == (content, reading_code()) and all(
         [dict(line) for line in before] == [asdict(failure) for failure in now] for before, now in found
     )
 

@@ -137,12 +137,16 @@ class Gathered:
         """Keep a generation's articles, but for those that have left a file which was read whole just now.
 
         So do those of a file below a root that is no more. What was wrong with other files is still so.
+
+        Raises:
+            DuplicateArticle: one of them is in its file still, and an article of another file has its id.
         """
         given = [root.resolve() for root in roots]
         for file in previous.store.article_files():
             if self.staging.was_read(file) or (_is_below(file, given) and not os.path.lexists(file)):
                 continue
             articles = previous.store.articles_of(file)
+            self._refuse_twice(file, [name for name, _ in articles])
             kept = [(name, digest) for name, digest in articles if self.staging.entry(name) is None]
             for name, digest in kept:
                 if self._reused is previous:
@@ -161,6 +165,15 @@ class Gathered:
                 for line in then
                 if line["path"] not in named and not any(_is_at(line["path"], root) for root in shown)
             ]
+
+    def _refuse_twice(self, file: str, names: Sequence[str]) -> None:
+        for name in names:
+            entry = self.staging.entry(name)
+            if entry is not None and entry.file != file and os.path.lexists(file):
+                raise DuplicateArticle(
+                    f"{file} and {entry.place} would both have the id {name}",
+                    hint="index the folder above them, so that their ids differ, or rename one",
+                )
 
     def _gather_file(self, file: ArticleFile) -> None:
         now = self._look_at(file)
@@ -269,7 +282,7 @@ def _is_below(file: str, roots: Sequence[Path]) -> bool:
 
 
 def _is_at(path: str, root: str) -> bool:
-    return root in {path, "."} or path.startswith(f"{root.rstrip('/')}/")
+    return Path(path).absolute().is_relative_to(Path(root).absolute())
 
 
 def _is_feed(file: ArticleFile) -> bool:

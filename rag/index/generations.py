@@ -161,7 +161,7 @@ def new_generation(index: Path, name: str) -> Path:
     """Make an empty folder for a generation, clearing what a dead build left; the writer's lock is held."""
     generations = index / "generations"
     for folder in generations.glob("*"):
-        if not (folder / FILE).exists():
+        if folder.is_dir() and not (folder / FILE).exists():
             shutil.rmtree(folder)
     folder = generations / name
     folder.mkdir(parents=True)

@@ -114,7 +114,9 @@ class EndpointWriter:
         self.address = Address.of(url)
         self.model = model
         self.context_tokens = context_tokens
-        self._key = key
+        self._key = key.strip() if key else None
+        if self._key and not (self._key.isascii() and self._key.isprintable()):
+            raise EndpointRefused(f"{KEY_VARIABLE} holds what no key does", hint=_MEANT[401])
         self._timeout_s = timeout_s
         self._retries = retries
         self._sleep = sleep
@@ -142,9 +144,12 @@ class EndpointWriter:
             EndpointRefused: it does not take the request, whatever the question.
         """
         try:
-            yield from self._tried(messages, max_tokens=max_tokens, streamed=True)
-        except _NotStreamed:
-            yield from self._tried(messages, max_tokens=max_tokens, streamed=False)
+            try:
+                yield from self._tried(messages, max_tokens=max_tokens, streamed=True)
+            except _NotStreamed:
+                yield from self._tried(messages, max_tokens=max_tokens, streamed=False)
+        except (EndpointError, EndpointRefused) as error:
+            raise type(error)(self._without_key(error.message), hint=error.hint) from None
 
     def _tried(self, messages: Sequence[Message], *, max_tokens: int, streamed: bool) -> Iterator[str]:
         body = json.dumps(
@@ -166,7 +171,7 @@ class EndpointWriter:
                     begun = True
                     yield piece
             except (_TryAgain, OSError, http.client.HTTPException) as error:
-                told = _told(error)
+                told = self._without_key(_told(error))[: 2 * _SHOWN]
                 if begun:
                     raise self._failed(f"broke off in the middle of its answer: {told}") from error
                 if attempt == self._retries:
@@ -241,9 +246,11 @@ class EndpointWriter:
             text = str(error["message"] if isinstance(error, dict) else error)
         except (ValueError, KeyError, TypeError):
             pass
-        if self._key:
-            text = text.replace(self._key, "…")
-        return f": {text[:_SHOWN]}" if text else ""
+        return f": {self._without_key(text)[:_SHOWN]}" if text else ""
+
+    def _without_key(self, text: str) -> str:
+        """Return a text without the key, which a server may repeat."""
+        return text.replace(self._key, "…") if self._key else text
 
     def _failed(self, told: str) -> EndpointError:
         return EndpointError(f"{self.address} {told}", hint=_HINT)
@@ -298,7 +305,7 @@ def _delta(event: bytes) -> tuple[str, bool]:
     record = _object(event)
     if record.get("error"):
         error = record["error"]
-        raise _TryAgain(f"reports: {str(error.get('message') if isinstance(error, dict) else error)[:_SHOWN]}")
+        raise _TryAgain(f"reports: {error.get('message') if isinstance(error, dict) else error}")
     choices = record.get("choices")
     if choices == []:  # the counts of tokens, which some send last
         return "", False

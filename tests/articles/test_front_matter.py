@@ -60,6 +60,9 @@ def test_an_empty_block_is_taken_off():
         ("a: |\n  " + "x" * 70_000, "longer"),
         ("a: \x07", "not YAML"),
         ('a: "\\ud800"', "not valid Unicode"),
+        ('"\\ud800": a', "not valid Unicode"),
+        ('a: {b: "\\ud83d\\ude80"}', "not valid Unicode"),
+        ('a: "\\UFFFFFFFF"', "not YAML"),
         ("? [a, b]\n: c", "not YAML"),
     ],
 )

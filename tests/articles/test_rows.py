@@ -45,3 +45,8 @@ def test_a_file_without_any_article_is_one_error(tmp_path):
 
 def test_a_question_set_beside_the_articles_is_none_of_them(tmp_path):
     assert read(tmp_path, {"id": "q1", "question": "When?"}) == ([], [])
+
+
+def test_what_is_no_character_of_a_text_cuts_none_off(tmp_path):
+    (article,), errors = read(tmp_path, {"text": "First part.\0 Second part."})
+    assert (article.text, errors) == ("First part.\ufffd Second part.", [])

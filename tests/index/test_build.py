@@ -2,11 +2,12 @@ import errno
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rag.errors import ArticleError, IndexBroken, IndexMissing, RagError
+from rag.errors import ArticleError, DuplicateArticle, IndexBroken, IndexMissing, RagError
 from rag.index import gathering, lists, manifest, open_index
 from rag.index.build import BuildSettings, build_index, plan_build
 from rag.index.generations import current_folder, roll_back, writing
@@ -659,3 +660,51 @@ def test_a_build_that_died_goes_on_under_the_encoder_that_was_chosen(articles, i
         journal.append([digest], OtherEncoder().encode_queries(["seafood"]))
     report = build(articles, index, word_encoder, choose=lambda _fingerprint, _passages: OtherEncoder())
     assert (report.resumed, report.encoded) == (1, probe.encoded - 1)
+
+
+def test_an_index_below_its_articles_is_not_indexed(articles, word_encoder):
+    first = build(articles, articles / "index", word_encoder)
+    again = build(articles, articles / "index", word_encoder)
+    assert again.content == first.content
+    assert again.unchanged == ("ban.md", "talks.md")
+    (articles / "generations").mkdir()
+    (articles / "generations" / "x.md").write_text("# X\n\nA folder may have that name.\n")
+    assert build(articles, articles / "index", word_encoder).added == ("generations/x.md",)
+
+
+def test_what_is_added_may_not_take_the_id_of_what_is_there(tmp_path, articles, index, word_encoder):
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "ban.md").write_text("# Another ban\n\nPeru banned plums.\n")
+    build(articles, index, word_encoder)
+    with pytest.raises(DuplicateArticle, match=r"articles/ban\.md and more/ban\.md:1|would both have the id ban\.md"):
+        build(tmp_path / "more", index, word_encoder, add=True)
+    assert open_index(index).store.article_ids() == ["ban.md", "talks.md"]
+    (articles / "ban.md").unlink()
+    assert build(tmp_path / "more", index, word_encoder, add=True).changed == ("ban.md",)
+
+
+def test_a_stray_file_among_the_generations_is_let_be(articles, index, word_encoder):
+    build(articles, index, word_encoder)
+    (index / "generations" / ".DS_Store").write_bytes(b"x")
+    (articles / "new.md").write_text("# New\n\nA mill was closed.\n")
+    assert build(articles, index, word_encoder).added == ("new.md",)
+    assert (index / "generations" / ".DS_Store").exists()
+
+
+def test_what_other_code_read_is_read_anew_once(articles, index, word_encoder, monkeypatch):
+    build(articles, index, word_encoder)
+    for module in ("gathering", "build"):
+        monkeypatch.setattr(f"rag.index.{module}.reading_code", lambda: "other")
+    build(articles, index, word_encoder)
+    assert open_index(index).manifest.reading == "other"
+
+
+def test_what_was_wrong_elsewhere_is_kept_whatever_is_added(tmp_path, articles, index, word_encoder, monkeypatch):
+    (articles / "broken.md").write_bytes(b"\xff\xfe\x00\xd8")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mill.md").write_text("# Mill\n\nA mill was closed.\n")
+    build(articles, index, word_encoder)
+    failed = open_index(index).manifest.failed
+    monkeypatch.chdir(tmp_path / "notes")
+    build(Path(), index, word_encoder, add=True)
+    assert open_index(index).manifest.failed == failed != ()

@@ -414,3 +414,26 @@ def test_the_settings_and_the_environments_key_make_a_writer(server, monkeypatch
     made = endpoint_of(load_config(file=None, overrides=settings, environment={}, cwd=tmp_path))
     assert (text_of(made), made.context_tokens) == ("Because", 900)
     assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_a_server_that_repeats_the_key_in_an_answer_does_not_get_it_told(server, writer):
+    error = {"error": {"message": f"incorrect key: {KEY}"}}
+    for said in (head() + f"data: {json.dumps(error)}\n\n", head(kind="application/json") + json.dumps(error)):
+        server.script = [said] * 3
+        with pytest.raises(EndpointError) as told:
+            text_of(writer())
+        assert KEY not in told.value.message
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r", " "])
+def test_a_key_from_a_file_with_other_line_ends_is_the_same_key(server, writer, end):
+    server.script = [GOOD]
+    text_of(writer(key=f"{KEY}{end}"))
+    assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_a_key_that_no_header_takes_is_refused_untold(writer):
+    with pytest.raises(EndpointRefused) as refused:
+        writer(key="sk-ä\x00")
+    assert "sk-" not in refused.value.message
+    assert "RAG_ENDPOINT_KEY" in refused.value.message
