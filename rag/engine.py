@@ -219,14 +219,13 @@ class Engine:
         with self._in_turn:  # only the reading, which takes most of the time, goes on side by side
             if self._reader is not None and judge is self.judge:
                 self._reader.prepare()
-            from rag.answering import names_nothing, restore_capitals
+            from rag.answering import names_nothing
 
             if names_nothing(question):
                 return self._begin_nothing(question, started, judge)
             first = self.search(question if query is None else query, wanted=wanted)
         retrieved = (time.perf_counter() - started) * 1000
-        meant = restore_capitals(question, first.ranking.texts.values())
-        found, quoted, draft = self._quote(meant, first, wanted=wanted, judge=judge)
+        found, quoted, draft = self._quote(question, first, wanted=wanted, judge=judge)
         if found is not first:
             retrieved += found.took_ms
         total = (time.perf_counter() - started) * 1000
@@ -249,19 +248,20 @@ class Engine:
         return Begun(Asked(answer, found.ranking.texts, found.articles), draft, started)
 
     def _quote(
-        self, question: str, found: Found, *, wanted: ArticleFilter | None, judge: Judge
+        self, typed: str, found: Found, *, wanted: ArticleFilter | None, judge: Judge
     ) -> tuple[Found, Quoted, Draft | None]:
         """Return what answers a question in quotes, what that was found in, and what a model is to write of it.
 
         What each of several parties says, and what answers each of several questions in one, is looked for anew.
         """
-        from rag.answering import analyse, quote_answer, split_questions
+        from rag.answering import analyse, quote_answer, restore_capitals, split_questions
 
+        question = restore_capitals(typed, found.ranking.texts.values())
         if sides := self._sides_of(question):
             return *self._hear(sides, wanted=wanted, judge=judge), None
         parts = split_questions(question)
         if 0 < len(parts) <= self.config.answer.max_sentences:
-            return *self._answer_parts(parts, wanted=wanted, judge=judge), None
+            return *self._answer_parts(parts, typed=typed, wanted=wanted, judge=judge), None
         verdict = judge.judge(question, _readings(found))
         settings = self._quoting(bold=self._bold)
         quoted = quote_answer(analyse(question), verdict, settings=settings, copies=self._copies())
@@ -300,10 +300,10 @@ class Engine:
         return self._merge(each, quoted), quoted
 
     def _answer_parts(
-        self, parts: Sequence[str], *, wanted: ArticleFilter | None, judge: Judge
+        self, parts: Sequence[str], *, typed: str, wanted: ArticleFilter | None, judge: Judge
     ) -> tuple[Found, Quoted]:
-        """Return what was found for questions asked one after another as one ranking, and what answers each."""
-        from rag.answering import Verdict, restore_capitals
+        """Return what was found for questions typed as one, asked one after another, and what answers each."""
+        from rag.answering import Verdict, is_without_capitals, restore_capitals
         from rag.answering.conversation import Turn, understand
         from rag.answering.quoting import quote_parts
 
@@ -311,11 +311,12 @@ class Engine:
         verdicts: dict[str, Verdict] = {}
         turns: list[Turn] = []
         settings, verdict = self._quoting(), None
+        small = is_without_capitals(typed)
         for part in parts:
             understood = understand(part, turns)
             with self._in_turn:
                 each.append(self.search(understood.query, wanted=wanted))
-            texts = each[-1].ranking.texts.values()
+            texts = each[-1].ranking.texts.values() if small else ()
             meant = restore_capitals(understood.question, texts)
             if (
                 verdict

@@ -68,6 +68,12 @@ def test_all_that_is_looked_for_counts_as_time_of_retrieval(ask, monkeypatch):
     assert two["total"] == pytest.approx(two["retrieve"] + two["answer"])
 
 
+def test_a_half_is_typed_small_only_if_the_whole_question_is(ask):
+    question = "When did the ferry to Kinmen stop, and what did olsen call unfair?"
+    assert [side.party for side in ask(question).sides][1] == "What did olsen call unfair?"
+    assert [side.party for side in ask(question.lower()).sides][1] == "What did Olsen call unfair?"
+
+
 @pytest.mark.parametrize("bare", ["by whom", "when", "in which year"])
 def test_a_bare_half_of_a_question_without_an_answer_has_none(ask, bare):
     sure = ask("When did the ferry to Kinmen stop?").confidence

@@ -34,7 +34,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rag.answering.casing import restore_capitals
+    from rag.answering.casing import is_without_capitals, restore_capitals
     from rag.answering.checking import Checked, Checker, Supporter
     from rag.answering.claims import ClaimCutter, Drafted
     from rag.answering.double import split_questions
@@ -59,6 +59,7 @@ __all__ = [
     "Supporter",
     "Verdict",
     "analyse",
+    "is_without_capitals",
     "names_nothing",
     "quote_answer",
     "restore_capitals",
@@ -82,6 +83,7 @@ _MODULES = {
     "analyse": "questions",
     "names_nothing": "questions",
     "quote_answer": "quoting",
+    "is_without_capitals": "casing",
     "restore_capitals": "casing",
     "split_questions": "double",
 }
