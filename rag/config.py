@@ -90,7 +90,7 @@ class Building:
 class Retrieval:
     """How passages are found and ranked."""
 
-    k: int = setting(8, low=1, high=1000, about="passages that an answer is looked for in")
+    k: int = setting(8, low=1, high=1000, about="passages that are found; of these, reader.passages are read at most")
     candidates: int = setting(100, low=1, high=100_000, about="passages that each ranking hands to the fusion")
     fusion: Literal["minmax", "rrf"] = setting("minmax", about="minmax: weighted scores; rrf: reciprocal ranks")
     dense_weight: float = setting(0.5, low=0, high=1, about="of meaning against words in minmax: 0 words, 1 meaning")
