@@ -128,7 +128,7 @@ class Gathered:
             DuplicateArticle: two of them have one id.
         """
         # Feeds last, so that an item which has the id of another file's article is what fails.
-        files = sorted(find_files(roots), key=_is_feed)
+        files = sorted(find_files(roots), key=lambda file: _is_feed(str(file.file)))
         for done, file in enumerate(files, start=1):
             self._gather_file(file)
             progress("reading", done, len(files))
@@ -167,9 +167,12 @@ class Gathered:
             ]
 
     def _refuse_twice(self, file: str, names: Sequence[str]) -> None:
+        """Raise DuplicateArticle for an article whose id another file has taken; copies of a feed share their items."""
         for name in names:
             entry = self.staging.entry(name)
-            if entry is not None and entry.file != file and os.path.lexists(file):
+            if entry is None or entry.file == file or _is_feed(file) or _is_feed(entry.file):
+                continue
+            if os.path.lexists(file):
                 raise DuplicateArticle(
                     f"{file} and {entry.place} would both have the id {name}",
                     hint="index the folder above them, so that their ids differ, or rename one",
@@ -249,7 +252,7 @@ class Gathered:
         earlier = self.staging.entry(article_id)
         if earlier is None:
             return False
-        if not _is_feed(file):
+        if not _is_feed(str(file.file)):
             raise DuplicateArticle(
                 f"{earlier.place} and {place} have the same id {article_id}", hint="give one of them another id"
             )
@@ -285,8 +288,8 @@ def _is_at(path: str, root: str) -> bool:
     return Path(path).absolute().is_relative_to(Path(root).absolute())
 
 
-def _is_feed(file: ArticleFile) -> bool:
-    return suffix_of(file.file.name).removesuffix(".gz") in FEED_SUFFIXES
+def _is_feed(file: str) -> bool:
+    return suffix_of(Path(file).name).removesuffix(".gz") in FEED_SUFFIXES
 
 
 @functools.cache

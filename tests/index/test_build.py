@@ -708,3 +708,14 @@ def test_what_was_wrong_elsewhere_is_kept_whatever_is_added(tmp_path, articles, 
     monkeypatch.chdir(tmp_path / "notes")
     build(Path(), index, word_encoder, add=True)
     assert open_index(index).manifest.failed == failed != ()
+
+
+def test_a_later_copy_of_a_feed_may_be_added(tmp_path, index, word_encoder):
+    item = "<item><guid>g1</guid><title>Mill</title><description>A mill was closed in May.</description></item>"
+    for day in ("1", "2"):
+        (tmp_path / day).mkdir()
+        feed = f'<rss version="2.0"><channel><title>News</title>{item}</channel></rss>'
+        (tmp_path / day / f"{day}.rss").write_text(feed)
+    build(tmp_path / "1", index, word_encoder)
+    build(tmp_path / "2", index, word_encoder, add=True)
+    assert len(open_index(index).store.article_ids()) == 1
