@@ -127,7 +127,7 @@ class Staging:
             self._store.connection.executemany("INSERT OR IGNORE INTO journalled (hash, record) VALUES (?, ?)", records)
 
     def take_up(self, records: Iterable[tuple[str, int]]) -> None:
-        """Do as `remember`, and count the texts as no longer missing."""
+        """Do as `remember`, and count those texts that are wanted by now as no longer missing."""
         self.remember(records)
         self._all("UPDATE journalled SET wanted = 1 WHERE hash IN (SELECT hash FROM missing)")
         self._all("DELETE FROM missing WHERE hash IN (SELECT hash FROM journalled)")
@@ -135,8 +135,7 @@ class Staging:
     def want(self, texts: Iterable[tuple[str, str]]) -> None:
         """Note texts, each with its hash, whose vectors are needed and not in the last generation."""
         for digest, text in texts:
-            if not self._all("UPDATE journalled SET wanted = 1 WHERE hash = ?", (digest,)).rowcount:
-                self._all("INSERT OR IGNORE INTO missing VALUES (?, ?, ?)", (digest, len(text), text))
+            self._all("INSERT OR IGNORE INTO missing VALUES (?, ?, ?)", (digest, len(text), text))
 
     def missing(self) -> Iterator[tuple[str, str]]:
         """Yield the texts that have to be encoded, each once with its hash, the longest first."""
