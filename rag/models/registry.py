@@ -150,7 +150,10 @@ def find_writer(name: str) -> FoundModel:
     """
     if _NAME.fullmatch(name) and (models_folder() / name / "manifest.json").is_file():
         model = added_model(name)
-        return FoundModel(Path(model.folder), model.revision)
+        path = Path(model.folder)
+        # What is used where it lies may have changed since it was added.
+        in_place = not model.owned and path.is_dir()
+        return FoundModel(path, weights_hash(path, files_of=_files) if in_place else model.revision)
     path = Path(name).expanduser()
     if path.is_dir() or (path.is_file() and path.suffix == ".gguf"):
         return FoundModel(path.resolve(), weights_hash(path, files_of=_files))

@@ -43,6 +43,13 @@ def test_a_folder_is_used_where_it_lies(folder):
     assert find_writer("tiny").path == folder
 
 
+def test_a_folder_that_changed_since_it_was_added_has_another_revision(folder):
+    model = add_model(str(folder), notify=print)
+    assert find_writer("tiny").revision == model.revision
+    (folder / "model.safetensors").write_bytes(b"other weights")
+    assert find_writer("tiny").revision != model.revision
+
+
 def test_removing_a_named_folder_leaves_its_files(folder):
     add_model(str(folder), notify=print)
     remove_model("tiny")
