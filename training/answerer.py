@@ -590,6 +590,7 @@ def write_reliability(card: Path, outcomes: Mapping[str, Sequence[Outcome]]) -> 
             f"fitted to other questions ({FOLDS} folds by article). What ships is Platt's scaling of a logistic model;",
             "the rows `Platt` and `isotonic` put another one on top of it. Best by Brier score, where that is beyond",
             f"chance: {'; '.join(f'{name} {method}' for name, method in best.items())}.",
+            "The intervals of the ECE lie high, as resampling raises it: hold it against what chance alone makes.",
             "",
             "![Share right against confidence](reliability.svg)",
             "",
