@@ -11,7 +11,7 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -94,17 +94,19 @@ class Options:
         """Return the file to write to; None for standard output, which `-` names too."""
         return None if self.output == STANDARD_OUTPUT else self.output
 
-    def check_output(self) -> None:
-        """Refuse a file that cannot be written before the work is done.
+    def check_output(self, given: Iterable[object]) -> None:
+        """Refuse a file that cannot be written, or is one of those given to be read, before the work is done.
 
         Raises:
-            RagError: it cannot; says why.
+            RagError: it cannot, or is; says why.
         """
         if self.file is not None:
-            from rag.outputs import why_no_output
+            from rag.outputs import is_same_file, why_no_output
 
             if (why := why_no_output(self.file)) is not None:
                 raise _unwritten(self.file, why)
+            if any(isinstance(read, Path) and is_same_file(self.file, read) for read in given):
+                raise _unwritten(self.file, "it is what is read here")
 
     @contextmanager
     def reporting(self) -> Iterator["Reporting"]:
@@ -207,7 +209,7 @@ def verb(
             try:
                 # SIGTERM ends a command as Ctrl-C does: at once, and with what was done kept.
                 with _on_termination(signal.default_int_handler):
-                    options.check_output()
+                    options.check_output(given.values())
                     function(options, **given)
             except KeyboardInterrupt:
                 _tell("interrupted; what was done is kept")

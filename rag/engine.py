@@ -326,6 +326,14 @@ class Engine:
                 verdict = Verdict((), 0.0)  # "and when?" of what the articles do not tell of
             else:
                 verdict = judge.judge(meant, _readings(each[-1]), part=len(parts))
+            if not understood.sure and understood.question != part:
+                # It may as well stand alone, as in a conversation.
+                with self._in_turn:
+                    each.append(self.search(part, wanted=wanted))
+                plain = restore_capitals(part, each[-1].ranking.texts.values() if small else ())
+                alone = judge.judge(plain, _readings(each[-1]), part=len(parts))
+                if alone.confidence >= verdict.confidence:
+                    meant, verdict = plain, alone
             verdicts[restore_capitals(part, texts)] = verdict
             turns.append(Turn(meant, tuple(one.text for one in verdict.findings[:1])))
         quoted = quote_parts(verdicts, settings=settings, copies=self._copies())
@@ -583,6 +591,8 @@ def checked_filter(wanted: ArticleFilter) -> ArticleFilter:
                 date_range(date)
             except ValueError as error:
                 raise ConfigError(f"{flag}: {error}", hint=f"for example: {flag} 2023-11") from error
+    if wanted.since and wanted.until and date_range(wanted.since)[0] > date_range(wanted.until)[1]:
+        raise ConfigError(f"nothing lies between {wanted.since} and {wanted.until}", hint="name the earlier date first")
     return wanted
 
 

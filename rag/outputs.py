@@ -68,6 +68,12 @@ def why_no_output(file: Path) -> str | None:
     return None if os.access(folder, os.W_OK | os.X_OK) else os.strerror(errno.EACCES)
 
 
+def is_same_file(one: Path, other: Path) -> bool:
+    """Tell whether two paths lead to one regular file that is there."""
+    mode = _mode(one)
+    return mode is not None and stat.S_ISREG(mode) and _mode(other) is not None and one.samefile(other)
+
+
 def _mode(path: Path) -> int | None:
     try:
         return path.stat().st_mode

@@ -251,6 +251,10 @@ def _split_target(target: str, store: Store) -> _Target:
         return _Target(path, line=from_line)
     places = {whole, *([] if from_line is None else [path])}
     at_path = [(str(row["id"]), row["path"] == whole) for row in store.outline() if row["path"] in places]
+    if from_line is not None:
+        # Of the rows of a file, the one that begins there.
+        there = [pair for pair in at_path if store.article(pair[0]).first_line == from_line]
+        at_path = there if len(there) == 1 else at_path
     if len(at_path) == 1:
         (article_id, by_path) = at_path[0]
         return _Target(article_id, line=None if by_path else from_line)

@@ -30,7 +30,7 @@ from rag.index.generations import current_folder, open_store
 from rag.loading import encoder_of
 from rag.mending import with_mending
 from rag.models.runtime import default_cache, write_atomically
-from rag.outputs import STANDARD_OUTPUT, why_no_output, write_output
+from rag.outputs import STANDARD_OUTPUT, is_same_file, why_no_output, write_output
 from rag.progress import SILENT, Reporting
 from rag.render import DECIMALS, answer_record, to_json
 
@@ -90,6 +90,8 @@ def evaluate_dataset(
     for file in (run, answers, report):
         if file is not None and file != STANDARD_OUTPUT:
             _prepare(file)
+            if is_same_file(file, path):
+                raise _unwritten(file, "it is what is read here")
     if report is not None:
         from rag.evaluation.charts import require_matplotlib
 
@@ -237,7 +239,7 @@ def below_bars(evaluation: Evaluation, bars: Mapping[str, float]) -> list[str]:
     try:
         missed = failing(evaluation.measures, bars)
     except ValueError as error:
-        raise QuestionError(f"--fail-under: {error}", hint=f"taken were: {', '.join(evaluation.measures)}") from error
+        raise QuestionError(f"--fail-under: {error}") from error
     return [f"{name} is {mean:.4f}, and {bars[name]:g} was asked for" for name, mean in missed.items()]
 
 

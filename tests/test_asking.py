@@ -104,3 +104,10 @@ def test_parties_typed_small_are_known_by_the_articles_capitals(ask):
     assert [side.party for side in answer.sides] == ["Harada", "Olsen"]
     assert [len(side.citations) for side in answer.sides] == [1, 1]
     assert answer.question == "what do harada and olsen say about the ban on plums"
+
+
+def test_a_half_that_may_stand_alone_is_asked_so_too(ask):
+    question = "Which ferry stopped? Who said the ban on plums is unfair?"
+    alone = ask("Who said the ban on plums is unfair?")
+    answer = ask(question)
+    assert quotes(answer, answer.sides[1]) == [alone.citations[0].quote]

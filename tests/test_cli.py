@@ -869,3 +869,37 @@ def test_the_version_is_a_line(rag):
 
     assert rag("--version") == (0, f"rag {__version__}\n", "")
     assert rag("ask", "--version") == (0, f"rag {__version__}\n", "")
+
+
+@pytest.mark.usefixtures("built")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["eval", "gold.jsonl", "-o", "gold.jsonl"],
+        ["eval", "gold.jsonl", "--answers", "gold.jsonl"],
+        ["eval", "gold.jsonl", "--run", "gold.jsonl"],
+        ["sweep", "grid.yaml", "gold.jsonl", "-o", "grid.yaml"],
+        ["verify", "gold.jsonl", "-o", "gold.jsonl"],
+    ],
+    ids=" ".join,
+)
+def test_no_command_writes_over_what_it_reads(place, rag, words):
+    (place / "gold.jsonl").write_text('{"question": "When did China ban seafood?", "answers": ["August"]}\n')
+    (place / "grid.yaml").write_text("retrieval.k: [4]\n")
+    before = [(place / name).read_bytes() for name in ("gold.jsonl", "grid.yaml")]
+    code, _, told = rag(*words)
+    assert (code, "it is what is read here" in told) == (1, True)
+    assert [(place / name).read_bytes() for name in ("gold.jsonl", "grid.yaml")] == before
+
+
+def test_a_row_is_shown_by_the_line_that_it_is_cited_with(place, rag):
+    rows = [{"id": name, "text": f"The {name} was closed."} for name in ("mill", "dam", "port")]
+    (place / "articles" / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert rag("index")[0] == 0
+    assert "The dam was closed." in rag("show", "articles/rows.jsonl:2")[1]
+
+
+@pytest.mark.usefixtures("built")
+def test_a_window_that_ends_before_it_begins_is_told(rag):
+    code, _, told = rag("ask", QUESTION, "--since", "2024", "--until", "2023")
+    assert (code, "nothing lies between 2024 and 2023" in told) == (1, True)

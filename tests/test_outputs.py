@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.outputs import is_terminal, why_no_output, write_output
+from rag.outputs import is_same_file, is_terminal, why_no_output, write_output
 
 
 def names_in(folder):
@@ -138,3 +138,14 @@ def test_a_write_that_breaks_off_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="too large"):
         write_output(file, b"new")
     assert file.read_bytes() == b"old"
+
+
+def test_one_file_is_known_by_either_path(tmp_path):
+    (tmp_path / "a").write_bytes(b"a")
+    (tmp_path / "b").symlink_to("a")
+    (tmp_path / "c").write_bytes(b"a")
+    assert is_same_file(tmp_path / "b", tmp_path / "a")
+    for other in ("c", "none"):
+        assert not is_same_file(tmp_path / "a", tmp_path / other)
+    assert not is_same_file(tmp_path, tmp_path)
+    assert not is_same_file(Path(os.devnull), Path(os.devnull))

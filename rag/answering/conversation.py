@@ -148,10 +148,11 @@ _NAME = re.compile(
 )
 _NOT_NAMES = frozenset(
     """
-    a about according after all also although an and any are as asked at because before both but by can could did do
-    does each explain for from had has have he her his how if in is it its list many may might more most name no not of
-    on one or our please several she should since so some such tell that the their then there these they this those to
-    under was we were what when where which while who whom whose why will with would yes you i i'm do you
+    a about according after all also although an and any anybody anyone are as asked at because before both but by can
+    could did do does each everybody everyone everything nobody nothing somebody someone something explain for from
+    had has have he her his how if in is it its list many may might more most name no not of on one or our please
+    several she should since so some such tell that the their then there these they this those to under was we were
+    what when where which while who whom whose why will with would yes you i i'm do you
     """.split()  # noqa: SIM905  # a list of strings would be forty lines
 )
 _SPEECH = r"(?:said|says|told|asked|added|argued|noted|stressed|warned|called|pointed|expects?|believes?|thinks?|sees)"

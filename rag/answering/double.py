@@ -34,7 +34,7 @@ _EMBEDDING = re.compile(
 _FURTHER = re.compile(
     rf"{_BEFORE}(?:(?:who|what|which)(?:\s+\w+){{0,3}}?\s+(?!(?:it|he|she|they|we|this|that|i|you)\b)\w+\s+\S.*"
     rf"|{_ASKS}\b.*\s{_AUXILIARY}\s+\S.*|(?:when|where|why|how|by how much|how (?:many|much|long|often)|who|whom)"
-    rf"|(?:what|which)\s+(?!(?:in|on|at|to|from|of|for|by|own)\b)\w+|how (?:many|much)(?:\s+\w+){{1,4}})"
+    rf"|(?:what|which)\s+(?!(?:in|on|at|to|from|of|for|by|own)\b)\w+|how (?:many|much)\s+\w.*)"
     rf"|{_AUXILIARY}\s+\S+\s+\S.*",
     re.IGNORECASE | re.DOTALL,
 )
@@ -54,7 +54,9 @@ def split_questions(question: str) -> tuple[str, ...]:
     if len(text) > _LONGEST or any(mark in text for mark in "(" + _QUOTES):
         return ()
     first, *further = (part.strip(" ,;?.!") for part in _BOUNDARY.split(text))
-    if not 0 < len(further) < _MOST or not _FIRST.fullmatch(first) or not all(map(_FURTHER.fullmatch, further)):
+    # Behind a mark stands no noun that could be a verb: "How many boats sailed?"
+    begins = _FIRST.fullmatch(first) or (_ASKING.match(first) and text.startswith(f"{first}?"))
+    if not 0 < len(further) < _MOST or not begins or not all(map(_FURTHER.fullmatch, further)):
         return ()
     parts = [first, *further]
     if any(_EMBEDDING.search(part) for part in parts[:-1]) or _share_an_object(parts) or _share_a_noun(parts):

@@ -193,10 +193,11 @@ def switch(index: Path, folder: Path) -> None:
 
 
 def clear_generations(index: Path, *, keep: int) -> None:
-    """Clear the oldest generations before the current one, so that at most `keep` are left with it."""
+    """Clear the oldest generations before the current one, so that at most `keep` are left, and those rolled back."""
     current = _number(current_folder(index))
     older = [folder for folder in _sealed(index) if _number(folder) < current]
-    for folder in older[: max(0, len(older) - (keep - 1))]:
+    newer = [folder for folder in _sealed(index) if _number(folder) > current]
+    for folder in [*older[: max(0, len(older) - (keep - 1))], *newer]:
         _clear(folder)
 
 

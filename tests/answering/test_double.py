@@ -20,6 +20,8 @@ from rag.answering import split_questions
             "When did the ferry stop, and when was it founded and by whom?",
             ("When did the ferry stop?", "When was it founded?", "By whom?"),
         ),
+        ("How many people died? Who won the cup?", ("How many people died?", "Who won the cup?")),
+        ("Who won the cup and how many people died in May?", ("Who won the cup?", "How many people died in May?")),
         ("What was asked for and by how much was it cut?", ("What was asked for?", "By how much was it cut?")),
     ],
 )

@@ -719,3 +719,14 @@ def test_a_later_copy_of_a_feed_may_be_added(tmp_path, index, word_encoder):
     build(tmp_path / "1", index, word_encoder)
     build(tmp_path / "2", index, word_encoder, add=True)
     assert len(open_index(index).store.article_ids()) == 1
+
+
+def test_what_was_rolled_back_is_cleared_by_the_next_build(articles, index, word_encoder):
+    build(articles, index, word_encoder)
+    (articles / "new.md").write_text("# New\n\nAn okapi was seen.\n")
+    build(articles, index, word_encoder)
+    roll_back(index)
+    (articles / "new.md").unlink()
+    build(articles, index, word_encoder, keep=1)
+    assert [folder.name for folder in (index / "generations").iterdir()] == [current_folder(index).name]
+    assert open_index(index).store.article_ids() == ["ban.md", "talks.md"]
