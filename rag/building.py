@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from rag.errors import ConfigError
 from rag.loading import encoder_of
-from rag.mending import near, telling_mending, with_mending
+from rag.mending import folder_command, near, telling_mending, with_mending
 from rag.progress import SILENT, Reporting
 
 if TYPE_CHECKING:
@@ -138,6 +138,6 @@ def _configured_articles(config: Config) -> list[Path]:
     if missing:
         raise ConfigError(
             f"no articles: {missing[0]} does not exist ({config.origin('articles')})",
-            hint="name your folder: rag index FOLDER",
+            hint=f"name your folder: {folder_command(config)}",
         )
     return paths

@@ -70,6 +70,11 @@ def build_command(config: Config) -> str:
     return shlex.join([*words, *_index_flag(config, bare), *_setting_flags(config, bare)])
 
 
+def folder_command(config: Config) -> str:
+    """Return the command, typed here, that builds the index of a folder that is yet to be named."""
+    return shlex.join(["rag", "index", "FOLDER", *_index_flag(config, _bare_config())])
+
+
 def rebuild_command(config: Config, wanted: Sequence[Path] = (), *, add: bool = True) -> str:
     """Return the command, typed here, that builds the index anew with these settings.
 

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -903,3 +904,8 @@ def test_a_row_is_shown_by_the_line_that_it_is_cited_with(place, rag):
 def test_a_window_that_ends_before_it_begins_is_told(rag):
     code, _, told = rag("ask", QUESTION, "--since", "2024", "--until", "2023")
     assert (code, "nothing lies between 2024 and 2023" in told) == (1, True)
+
+
+def test_without_articles_the_hint_names_the_index_that_was_asked_for(place, rag):
+    shutil.rmtree(place / "articles")
+    assert "name your folder: rag index FOLDER --index nowhere\n" in rag("ask", QUESTION, "--index", "nowhere")[2]
