@@ -8,7 +8,7 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -312,28 +312,29 @@ class Engine:
         turns: list[Turn] = []
         settings, verdict = self._quoting(), None
         small = is_without_capitals(typed)
+
+        def look_up(query: str) -> Collection[str]:
+            with self._in_turn:
+                each.append(self.search(query, wanted=wanted))
+            return each[-1].ranking.texts.values() if small else ()
+
+        def judged(question: str) -> Verdict:
+            return judge.judge(question, _readings(each[-1]), part=len(parts))
+
         for part in parts:
             understood = understand(part, turns)
-            with self._in_turn:
-                each.append(self.search(understood.query, wanted=wanted))
-            texts = each[-1].ranking.texts.values() if small else ()
+            texts = look_up(understood.query)
             meant = restore_capitals(understood.question, texts)
-            if (
-                verdict
-                and verdict.confidence < settings.min_confidence
-                and len(part.split()) <= _BARE < len(meant.split())
-            ):
+            bare = len(part.split()) <= _BARE < len(meant.split())
+            if bare and verdict and verdict.confidence < settings.min_confidence:
                 verdict = Verdict((), 0.0)  # "and when?" of what the articles do not tell of
             else:
-                verdict = judge.judge(meant, _readings(each[-1]), part=len(parts))
-            if not understood.sure and understood.question != part:
-                # It may as well stand alone, as in a conversation.
-                with self._in_turn:
-                    each.append(self.search(part, wanted=wanted))
-                plain = restore_capitals(part, each[-1].ranking.texts.values() if small else ())
-                alone = judge.judge(plain, _readings(each[-1]), part=len(parts))
-                if alone.confidence >= verdict.confidence:
-                    meant, verdict = plain, alone
+                verdict = judged(meant)
+                if not understood.sure and understood.question != part:  # it may as well stand alone, as in a chat
+                    plain = restore_capitals(part, look_up(part))
+                    alone = judged(plain)
+                    if alone.confidence >= verdict.confidence:
+                        meant, verdict = plain, alone
             verdicts[restore_capitals(part, texts)] = verdict
             turns.append(Turn(meant, tuple(one.text for one in verdict.findings[:1])))
         quoted = quote_parts(verdicts, settings=settings, copies=self._copies())

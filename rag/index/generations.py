@@ -195,8 +195,9 @@ def switch(index: Path, folder: Path) -> None:
 def clear_generations(index: Path, *, keep: int) -> None:
     """Clear the oldest generations before the current one, so that at most `keep` are left, and those rolled back."""
     current = _number(current_folder(index))
-    older = [folder for folder in _sealed(index) if _number(folder) < current]
-    newer = [folder for folder in _sealed(index) if _number(folder) > current]
+    sealed = _sealed(index)
+    older = [folder for folder in sealed if _number(folder) < current]
+    newer = [folder for folder in sealed if _number(folder) > current]
     for folder in [*older[: max(0, len(older) - (keep - 1))], *newer]:
         _clear(folder)
 

@@ -113,20 +113,19 @@ class VectorIndex:
         """
         # vecdot, for a product with a matrix wakes threads, and waits long for them where the processor is in demand.
         query = np.ascontiguousarray(query, np.float32)
+        # Where all rows are to be compared, lists found too little or took longer: all they say is where a row lies.
+        order = None if self._lists is None else self._lists.order
         if self._lists is not None and self._lists.compared < self.size:
             rows, scores = self._search_lists(query, self._lists, k=k, allowed=allowed)
-        elif self._lists is not None:
-            # No share of the lists finds enough, or is quicker: all are compared, in the order that they lie in.
-            order = self._lists.order
-            places = np.arange(self.size) if allowed is None else np.flatnonzero(allowed[order])
-            rows, scores = order[places].astype(np.int64), np.vecdot(self._vectors, query)[places]
         elif allowed is None:
-            rows, scores = np.arange(self.size), np.vecdot(self._vectors, query)
+            rows = np.arange(self.size) if order is None else order.astype(np.int64)
+            scores = np.vecdot(self._vectors, query)
         else:
-            rows = np.flatnonzero(allowed)
+            places = np.flatnonzero(allowed if order is None else allowed[order])
             # Rows that do not lie side by side are copied first: where many pass, all are compared sooner.
-            few = len(rows) < self.size * _FEW
-            scores = _dots(self._vectors, rows, query) if few else np.vecdot(self._vectors, query)[rows]
+            few = len(places) < self.size * _FEW
+            scores = _dots(self._vectors, places, query) if few else np.vecdot(self._vectors, query)[places]
+            rows = places if order is None else order[places].astype(np.int64)
         return _best(rows, scores, k=k)
 
     def rows(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
