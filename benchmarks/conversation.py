@@ -30,9 +30,10 @@ from pathlib import Path
 
 from benchmarks.kept import KeptRows, Row
 from rag import __version__
-from rag.answering.conversation import Turn, Understood, understand
-from rag.answering.rewriting import MAX_TOKENS, check_rewriting, draft_rewriting, with_rewritten
 from rag.config import load_config
+from rag.conversation.followups import Understood, understand
+from rag.conversation.rewriting import MAX_TOKENS, check_rewriting, draft_rewriting, with_rewritten
+from rag.conversation.turns import Turn
 from rag.evaluation.datasets import Dataset, Document, evenly
 from rag.evaluation.measures import ranking_measures
 from rag.evaluation.statistics import Difference, Estimate, estimate_mean, holm, paired_difference
@@ -149,7 +150,7 @@ def leans(turn: Spoken) -> bool:
 def rewrite_all(turns: Sequence[Spoken], name: str, *, notify: Callable[[str], None]) -> list[tuple[Spoken, str]]:
     """Return what a model writes of each turn's last question, as it comes, written now or kept from before."""
     writer = load_writer(name)
-    code = hashlib.sha256((ROOT / "rag" / "answering" / "rewriting.py").read_bytes()).hexdigest()[:16]
+    code = hashlib.sha256((ROOT / "rag" / "conversation" / "rewriting.py").read_bytes()).hexdigest()[:16]
     kept = KeptRows(KEPT)
     written = []
     for number, turn in enumerate(turns, start=1):

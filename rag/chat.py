@@ -15,9 +15,11 @@ from pathlib import Path
 
 from rag.answer_files import to_line
 from rag.answering.casing import is_without_capitals, restore_capitals
-from rag.answering.conversation import Turn, Understood, asks_nothing, points_nowhere, understand
 from rag.answering.questions import names_nothing
-from rag.answering.rewriting import with_rewritten
+from rag.conversation.antecedents import points_nowhere
+from rag.conversation.followups import Understood, asks_nothing, understand
+from rag.conversation.rewriting import with_rewritten
+from rag.conversation.turns import Turn
 from rag.engine import NOTHING_NAMED, Asked, Engine, Found, Tell, checked_filter
 from rag.errors import AnswersError, ConfigError, QuestionError, RagError
 from rag.index import ArticleFilter

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rag.answering import Checker, Judge, Reading, Verdict
-    from rag.answering.conversation import Turn
     from rag.answering.quoting import Quoted, QuotingSettings
-    from rag.answering.rewriting import Rewritten
     from rag.answering.sides import Side
     from rag.answering.writing import TextWriter
     from rag.answering.written import Draft, Passed
     from rag.config import Config
+    from rag.conversation.rewriting import Rewritten
+    from rag.conversation.turns import Turn
     from rag.index import ArticleFilter, Index
     from rag.loading import AnyReader
     from rag.models.encoder import Encoder
@@ -304,8 +304,9 @@ class Engine:
     ) -> tuple[Found, Quoted]:
         """Return what was found for questions typed as one, asked one after another, and what answers each."""
         from rag.answering import Verdict, is_without_capitals, restore_capitals
-        from rag.answering.conversation import Turn, understand
         from rag.answering.quoting import quote_parts
+        from rag.conversation.followups import understand
+        from rag.conversation.turns import Turn
 
         each: list[Found] = []
         verdicts: dict[str, Verdict] = {}
@@ -426,7 +427,7 @@ class Engine:
 
     def rewrite(self, question: str, turns: Sequence[Turn]) -> Rewritten:
         """Return what the model that writes makes of a question after the turns before it."""
-        from rag.answering.rewriting import MAX_TOKENS, Rewritten, rewrite
+        from rag.conversation.rewriting import MAX_TOKENS, Rewritten, rewrite
 
         writer = self.writer
         if writer is None:

@@ -12,9 +12,9 @@ import pytest
 
 import rag.outputs
 from rag import chat
-from rag.answering.conversation import understand
 from rag.chat import Conversation, Left, Showing, Talk, around, converse
 from rag.cli import main
+from rag.conversation.followups import understand
 from rag.engine import Engine
 from rag.errors import ModelBroken
 

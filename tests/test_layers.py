@@ -21,6 +21,7 @@ ORDER = [
     "index",
     "retrieval",
     "answering",
+    "conversation",
     "question_sets",
     "evaluation",
     "render",

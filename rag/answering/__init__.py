@@ -22,7 +22,6 @@ figures.py     numbers and dates in one form, however they are written
 wording.py     the words of a claim beside those of its evidence
 polarity.py    negation, doubt, opposites
 writing.py     the seam: a model that writes
-rewriting.py   a follow-up made whole by a model
 brief.py       what a small model is asked instead
 written.py     what a model is asked to write, and what is left of it after the check
 quoting.py     the answer: which sentences are quoted, in which order, under which markers

@@ -10,11 +10,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rag.answering.conversation import Turn, Understood, points_nowhere
 from rag.answering.questions import names_nothing
 from rag.answering.wording import Word, are_alike, read_words
 from rag.answering.writing import Message, TextWriter
 from rag.answering.written import PER_MESSAGE, harmless
+from rag.conversation.antecedents import points_nowhere
+from rag.conversation.followups import Understood
+from rag.conversation.turns import Turn
 
 MAX_TOKENS = 60
 _MOST_TURNS = 4

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.answering.conversation import Turn, asks_nothing, points_nowhere, understand
+from rag.conversation.antecedents import points_nowhere
+from rag.conversation.followups import asks_nothing, understand
+from rag.conversation.turns import Turn
 
 BAN = Turn(
     "When did Beijing ban Japanese seafood?",

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.answering.conversation import Turn
-from rag.answering.rewriting import check_rewriting, draft_rewriting, rewrite
 from rag.answering.wording import read_words
+from rag.conversation.rewriting import check_rewriting, draft_rewriting, rewrite
+from rag.conversation.turns import Turn
 
 BAN = Turn(
     "When did Beijing ban Japanese seafood?",
