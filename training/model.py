@@ -39,10 +39,18 @@ class ReaderModel(nn.Module):
         self.support_hidden = nn.Linear(dim, dim)
         self.support = nn.Linear(dim, 3)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> ReaderOutput:
-        """Return the logits of every pair. All inputs: (n, length) int64."""
+    def embed(self, input_ids: Tensor) -> Tensor:
+        """Return the word embeddings of tokens, (n, length, dim)."""
+        embedded: Tensor = self.body.get_input_embeddings()(input_ids)  # type: ignore[no-untyped-call]  # torch
+        return embedded
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor, embedded: Tensor | None = None
+    ) -> ReaderOutput:
+        """Return the logits of every pair. All inputs: (n, length) int64; `embedded` stands in for word embeddings."""
+        words = {"input_ids": input_ids} if embedded is None else {"inputs_embeds": embedded}
         hidden = self.body(
-            input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids
+            **words, attention_mask=attention_mask, token_type_ids=token_type_ids
         ).last_hidden_state.float()
         positions = self.span(hidden)
         outside = (1.0 - token_type_ids.to(positions.dtype)).unsqueeze(-1) * -1e4

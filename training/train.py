@@ -15,7 +15,7 @@ import math
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -40,7 +40,8 @@ class Settings:
     `start` is the folder of a finished run, or of an exported reader, to go on from instead of the bare encoder; or
     "untrained": random weights in the encoder's shape. `longest` leaves out pairs of more tokens, `lora_rank` trains
     adapters of that rank instead of the body; 0 for neither. `dropout` is the share of hidden units that are left out
-    where BERT does so, attention weights apart (Srivastava et al., JMLR 2014).
+    where BERT does so, attention weights apart (Srivastava et al., JMLR 2014). `adversarial` is how far, as an L2 norm,
+    the word embeddings of a pair are moved against it before it is learnt a second time (Miyato et al., ICLR 2017).
     """
 
     seed: int = 13
@@ -62,6 +63,7 @@ class Settings:
     longest: int = 0
     lora_rank: int = 0
     dropout: float = 0.0
+    adversarial: float = 0.0
 
 
 def compute_rate(progress: float, *, warmup: float) -> float:
@@ -224,23 +226,43 @@ def gather_gradients(model: ReaderModel, *, queue: deque[Batch], settings: Setti
         except IndexError:
             return tally
         tensors = to_tensors(batch)
-        output = model(tensors["ids"], tensors["mask"], tensors["types"])
-        losses = split_losses(
-            output,
-            **{key: tensors[key] for key in ("mask", "types", "starts", "ends", "answerable", "support", "inside")},
-        )
-        loss = (
-            settings.answerable_weight * losses["answerable"]
-            + settings.span_weight * losses["span"]
-            + settings.support_weight * losses["support"]
-        )
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        embedded = model.embed(tensors["ids"])
+        if settings.adversarial:
+            embedded.retain_grad()
+        losses = learn(model, tensors, embedded, settings=settings)
+        if settings.adversarial and embedded.grad is not None:
+            away = move_against(embedded.grad, distance=settings.adversarial)
+            learn(model, tensors, model.embed(tensors["ids"]) + away, settings=settings)
         tally.sums.update({key: float(value.detach()) for key, value in losses.items()})
         tally.counts.update(
             answerable=int((batch.answerable >= 0).sum()),
             span=int((batch.starts >= 0).sum()),
             support=int((batch.support > 0).sum()),
         )
+
+
+def learn(
+    model: ReaderModel, tensors: Mapping[str, Tensor], embedded: Tensor, *, settings: Settings
+) -> dict[str, Tensor]:
+    """Return the losses of a batch whose tokens are embedded so, their gradients left in the model."""
+    output = model(tensors["ids"], tensors["mask"], tensors["types"], embedded)
+    losses = split_losses(
+        output, **{key: tensors[key] for key in ("mask", "types", "starts", "ends", "answerable", "support", "inside")}
+    )
+    loss = (
+        settings.answerable_weight * losses["answerable"]
+        + settings.span_weight * losses["span"]
+        + settings.support_weight * losses["support"]
+    )
+    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return losses
+
+
+def move_against(gradient: Tensor, *, distance: float) -> Tensor:
+    """Return the step of a length along each pair's gradient (n, length, dim), by which its loss grows fastest."""
+    norms = gradient.float().flatten(1).norm(dim=1).clamp(min=1e-12)
+    away: Tensor = gradient * (distance / norms).to(gradient.dtype)[:, None, None]
+    return away
 
 
 def group_batches(examples: TokenisedExamples, *, settings: Settings) -> Iterator[list[Batch]]:

@@ -2,6 +2,7 @@ import copy
 import itertools
 import json
 import random
+from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,17 @@ from training.prepare import Recipe, draw_own, make_altered_claims, make_span_ex
 from training.reference import OnnxScorer  # noqa: E402
 from training.sources import SourcePassage, SpanRow, check_files, read_recorded_checksums  # noqa: E402
 from training.start import read_exported_weights, read_start  # noqa: E402
-from training.tokens import TokenisedExamples  # noqa: E402
-from training.train import MasterWeights, Settings, add_gradients, compute_rate, make_replica  # noqa: E402
+from training.tokens import Batch, TokenisedExamples  # noqa: E402
+from training.train import (  # noqa: E402
+    MasterWeights,
+    Settings,
+    add_gradients,
+    compute_rate,
+    gather_gradients,
+    learn,
+    make_replica,
+    move_against,
+)
 
 SHIPPED = Path(__file__).resolve().parents[2] / "rag" / "models" / "weights" / "reader"
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -125,6 +135,49 @@ def test_dropout_changes_what_is_trained_and_not_what_is_read(start, tmp_path):
     assert not torch.equal(first, second)
     first, second = (model.eval()(ids, mask, types).start for _ in range(2))
     assert torch.equal(first, second)
+
+
+def make_batch_of_pairs() -> Batch:
+    ids, mask, types = (tensor.numpy() for tensor in make_inputs())
+    label = np.ones(2, dtype=np.int64)
+    return Batch(
+        ids=ids, mask=mask, types=types, starts=3 * label, ends=4 * label, answerable=label, support=label,
+        inside=0 * label, rows=np.arange(2),
+    )  # fmt: skip
+
+
+def test_step_against_a_pair_has_its_length_and_lowers_what_the_pair_is_learnt_by():
+    gradient = torch.randn(3, 6, 8)
+    away = move_against(gradient, distance=0.05)
+    assert away.flatten(1).norm(dim=1).tolist() == pytest.approx([0.05] * 3)
+    assert torch.nn.functional.cosine_similarity(away.flatten(1), gradient.flatten(1)).tolist() == pytest.approx(
+        [1.0] * 3
+    )
+    assert not move_against(torch.zeros(1, 6, 8), distance=0.05).any()
+
+
+def test_adversarial_step_is_learnt_beside_the_plain_one():
+    """The gradient is that of the pairs as they are and as they are moved, of which the loss is higher."""
+    batch = make_batch_of_pairs()
+    model, twin = make_model(), make_model()
+    gather_gradients(model, queue=deque([batch]), settings=Settings(adversarial=0.1))
+    tensors = train.to_tensors(batch)
+    words = twin.embed(tensors["ids"])
+    words.retain_grad()
+    plain = learn(twin, tensors, words, settings=Settings())
+    moved = learn(
+        twin, tensors, twin.embed(tensors["ids"]) + move_against(words.grad, distance=0.1), settings=Settings()
+    )
+    assert sum(moved.values()) > sum(plain.values())
+    for one, other in zip(model.parameters(), twin.parameters(), strict=True):
+        assert (one.grad is None) == (other.grad is None)
+        assert one.grad is None or torch.allclose(one.grad, other.grad, atol=1e-6)
+
+
+def test_words_may_be_embedded_before():
+    model = make_model()
+    ids, mask, types = make_inputs()
+    assert torch.equal(model(ids, mask, types).start, model(ids, mask, types, model.embed(ids)).start)
 
 
 @pytest.mark.parametrize(("letters", "held_out"), [("n", False), ("n", True), ("zn", True)])
