@@ -43,6 +43,16 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexCommands:
+    """The commands that build an index, build it anew, bring it up to date, and tell what it holds."""
+
+    build: str
+    rebuild: str
+    update: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class Examination:
     """Everything that was looked at, in order."""
 
@@ -55,12 +65,9 @@ class Examination:
 
 
 def examine(
-    *, index: Path, encoder: str, reader: str, threads: int, build: str, rebuild: str, budget_ms: int | None = None
+    *, index: Path, encoder: str, reader: str, threads: int, commands: IndexCommands, budget_ms: int | None = None
 ) -> Examination:
-    """Look at everything that an answer needs; reads the whole index, and changes nothing.
-
-    `build` is the command that builds the index where there is none, `rebuild` the one that builds it anew.
-    """
+    """Look at everything that an answer needs; reads the whole index, and changes nothing."""
     return Examination(
         (
             *_installation(),
@@ -69,8 +76,8 @@ def examine(
             _offline(),
             _encoder(encoder),
             *_reader(reader, threads=threads, budget_ms=budget_ms),
-            *_index(index, build, rebuild),
-            *_places(index),
+            *_index(index, commands),
+            *_places(index, commands),
         )
     )
 
@@ -187,18 +194,18 @@ def _reading_speed(revision: str, *, threads: int, budget_ms: int | None) -> Che
     return Check("reading speed", "ok", detail)
 
 
-def _index(folder: Path, build: str, rebuild: str) -> Iterator[Check]:
+def _index(folder: Path, commands: IndexCommands) -> Iterator[Check]:
     try:
         current = current_folder(folder)
         if broken := broken_files(current, read_manifest(current)):
-            yield Check("index", "fail", f"changed since it was sealed: {', '.join(broken)}", rebuild)
+            yield Check("index", "fail", f"changed since it was sealed: {', '.join(broken)}", commands.rebuild)
             return
         index = open_index(folder)
     except IndexMissing as error:
-        yield Check("index", "warn", error.message, build)
+        yield Check("index", "warn", error.message, commands.build)
         return
     except RagError as error:
-        yield Check("index", "fail", error.message, rebuild)
+        yield Check("index", "fail", error.message, commands.rebuild)
         return
     with contextlib.closing(index.store):
         manifest = index.manifest
@@ -209,17 +216,17 @@ def _index(folder: Path, build: str, rebuild: str) -> Iterator[Check]:
             stored = index.store.stored(article_id)
             missed += [article_id] if find_uncovered(stored.article, stored.passages) else []
         if missed:
-            yield Check("coverage", "fail", f"text in no passage: {_listed(missed)}", rebuild)
+            yield Check("coverage", "fail", f"text in no passage: {_listed(missed)}", commands.rebuild)
         else:
             yield Check("coverage", "ok", "every character but furniture is in a passage")
         failed = [str(failure["path"]) for failure in manifest.failed]
         if failed:
-            yield Check("files", "warn", f"{len(failed)} could not be indexed: {_listed(failed)}", "rag status")
+            yield Check("files", "warn", f"{len(failed)} could not be indexed: {_listed(failed)}", commands.status)
         else:
             yield Check("files", "ok", "none failed")
 
 
-def _places(index: Path) -> Iterator[Check]:
+def _places(index: Path, commands: IndexCommands) -> Iterator[Check]:
     with contextlib.suppress(RagError):
         current = current_folder(index)
         sizes = {folder.name: _size(folder) for folder in sorted(current.parent.iterdir()) if folder.is_dir()}
@@ -229,7 +236,8 @@ def _places(index: Path) -> Iterator[Check]:
         yield _writable(name, folder)
     free = shutil.disk_usage(_nearest(index)).free
     if free < max(_SPARE_BYTES, 2 * _size(index)):
-        yield Check("disk", "warn", f"{free / 2**30:.1f} GB free, little to build an index in", "rag index --keep 1")
+        fix = f"{commands.update} --keep 1"
+        yield Check("disk", "warn", f"{free / 2**30:.1f} GB free, little to build an index in", fix)
     else:
         yield Check("disk", "ok", f"{free / 2**30:.1f} GB free")
 

@@ -7,6 +7,7 @@ RagError                    exit 1: the message says what happened, the hint wha
 ├── DuplicateArticle        two articles with one id
 ├── ArticleMissing          an id, passage or slice that the index does not hold
 ├── IndexMissing            no index in the folder
+├── GenerationMissing       an index that has no generation to go back to
 ├── IndexBroken             an index that fails its own manifest, or was built with other settings
 ├── ModelMissing            a model that is in no folder, package or cache
 ├── ModelBroken             a model that is there but cannot be loaded or exported
@@ -49,6 +50,10 @@ class ArticleMissing(RagError):
 
 class IndexMissing(RagError):
     """No index in the folder."""
+
+
+class GenerationMissing(RagError):
+    """An index that has no generation to go back to; it is `mending` that puts in the hint."""
 
 
 class IndexBroken(RagError):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from rag.errors import IndexBroken, IndexMissing, RagError
+from rag.errors import GenerationMissing, IndexBroken, IndexMissing, RagError
 
 if TYPE_CHECKING:
     from rag.config import Config
@@ -20,6 +21,8 @@ T = TypeVar("T")
 
 # Keys, or beginnings of them, that decide what an index holds.
 _BUILT_WITH = ("encoder.", "passages.", "retrieval.k1", "retrieval.b")
+# A command in a hint that looks into an index.
+_LOOKS = re.compile(r"\brag (?:status|show|index)(?! --help)\b[^;]*")
 
 
 def with_mending(function: Callable[P, T]) -> Callable[P, T]:
@@ -43,7 +46,7 @@ def telling_mending(config: Config, wanted: Sequence[Path] = (), *, add: bool = 
 
     It is built anew of `wanted`, with `add` of what it holds besides.
 
-    Where that cannot be read, the command has the word FOLDER for it.
+    Where that cannot be read, the command has the word FOLDER for it. Any other error names commands for this index.
     """
     try:
         yield
@@ -57,6 +60,20 @@ def telling_mending(config: Config, wanted: Sequence[Path] = (), *, add: bool = 
             )
             error.hint = f"{lost}rebuild with: {rebuild_command(config, wanted, add=add)}"
         raise
+    except GenerationMissing as error:
+        error.hint = f"bring the index up to date with: {update_command(config)}"
+        raise
+    except RagError as error:
+        error.hint = error.hint and for_index(error.hint, config)
+        raise
+
+
+def for_index(hint: str, config: Config) -> str:
+    """Return a hint whose commands look into the index of these settings when they are typed here."""
+    flag = shlex.join(_index_flag(config, _bare_config()))
+    if not flag or "--index" in hint:
+        return hint
+    return _LOOKS.sub(lambda command: f"{command.group()} {flag}", hint)
 
 
 def build_command(config: Config) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rag.engine import Asked, Engine, Found, Tell
 from rag.errors import ArticleMissing
-from rag.mending import build_command, rebuild_command, update_command, with_mending
+from rag.mending import build_command, for_index, rebuild_command, update_command, with_mending
 from rag.progress import SILENT, Reporting
 from rag.records import Article
 
@@ -140,7 +140,7 @@ def verify(config: Config, answers: Path) -> Verification:
 
 def doctor(config: Config) -> Examination:
     """Return what could keep this installation from answering."""
-    from rag.doctor import examine
+    from rag.doctor import IndexCommands, examine
 
     return examine(
         index=config.index_folder(),
@@ -148,8 +148,9 @@ def doctor(config: Config) -> Examination:
         reader=config.reader.model,
         threads=config.threads,
         budget_ms=config.reader.budget_ms,
-        build=build_command(config),
-        rebuild=rebuild_command(config),
+        commands=IndexCommands(
+            build_command(config), rebuild_command(config), update_command(config), for_index("rag status", config)
+        ),
     )
 
 

@@ -906,6 +906,22 @@ def test_a_window_that_ends_before_it_begins_is_told(rag):
     assert (code, "nothing lies between 2024 and 2023" in told) == (1, True)
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("show", "nothing.md"), "list them with: rag status --index 'else where'\n"),
+        (("show", "ban.md", "--at", "0:99999"), "see the whole of it with: rag show ban.md --index 'else where'\n"),
+        (("index", "--rollback"), "bring the index up to date with: rag index --index 'else where'\n"),
+    ],
+)
+def test_a_hint_that_looks_into_an_index_names_the_one_that_was_asked_for(rag, words, hint):
+    rag("index", "articles", "-q", "--index", "else where")
+    code, _, err = rag(*words, "--index", "else where")
+    assert code == 1
+    assert err.endswith(hint)
+    assert " --index" not in rag("index", "articles", "-q")[2] + rag(*words)[2]
+
+
 def test_without_articles_the_hint_names_the_index_that_was_asked_for(place, rag):
     shutil.rmtree(place / "articles")
     assert "name your folder: rag index FOLDER --index nowhere\n" in rag("ask", QUESTION, "--index", "nowhere")[2]

@@ -4,7 +4,7 @@ import sqlite3
 import pytest
 
 from rag.cli import main
-from rag.doctor import examine
+from rag.doctor import IndexCommands, examine
 from rag.index.build import BuildSettings, build_index
 from rag.index.generations import current_folder
 from rag.index.manifest import checksum
@@ -12,6 +12,7 @@ from rag.models.reader import SHIPPED, Reader
 from rag.models.speed import Pair, Speed, reading_speed
 
 REBUILD = "rag index --rebuild 'my articles'"
+COMMANDS = IndexCommands(build="rag index", rebuild=REBUILD, update="rag index notes", status="rag status")
 SETTINGS = BuildSettings(max_tokens=40, overlap_sentences=1, k1=0.9, b=0.4)
 
 
@@ -38,7 +39,7 @@ def build(folder, encoder):
 
 def checks(index, **given):
     usual = {"index": index, "encoder": "all-MiniLM-L6-v2", "reader": "none", "threads": 0}
-    examined = examine(**{**usual, "build": "rag index", "rebuild": REBUILD, **given})
+    examined = examine(**{**usual, "commands": COMMANDS, **given})
     return {check.name: check for check in examined.checks}
 
 

@@ -22,6 +22,8 @@ _BEFORE_A_NAME = {
     **dict.fromkeys(("may", "march"), re.compile(r"\b(?:in|since|until|by|last|late|early|mid)\s+$", re.IGNORECASE)),
 }
 _MOSTLY_NO_NAMES = frozenset({*_BEFORE_A_NAME, "it", "will", "mark"})
+_SMALL = 4  # letters; "with" and "from" are small in most headings
+_ENDS = (".", "!", "?", "…", "”", '"', ":", ";", ",")
 _OPENING = " \t\n\"'“‘¿¡("
 # Where a sentence, a quotation, a heading or a line begins, a capital says nothing, but for "RCEP" and "Lu Kejian".
 _TELLING = re.compile(r"(?<=[\w,;)%’'][ -])[^\W\d_]+(?:\.[^\W\d_]+)*|\b[A-Z]{3,}\b|\b[A-Z][a-z]+(?=\s[A-Z][a-z])")
@@ -61,11 +63,17 @@ def is_without_capitals(question: str) -> bool:
 def _count_forms(texts: Iterable[str], *, wanted: AbstractSet[str]) -> Mapping[str, Counter[str]]:
     """Return for each wanted word, in small letters, how often it is written how within a sentence."""
     forms: dict[str, Counter[str]] = defaultdict(Counter)
-    for text in texts:
-        for word in _TELLING.findall(text):
+    for line in (line for text in texts for line in text.splitlines() if not _has_capitals_throughout(line)):
+        for word in _TELLING.findall(line):
             if (plain := word.casefold()) in wanted:
                 forms[plain][word] += 1
     return forms
+
+
+def _has_capitals_throughout(line: str) -> bool:
+    """Tell whether a line is a heading whose words all have capitals, but for small ones: "How Cells Divide"."""
+    words = [word for word in _WORD.findall(line) if len(word) > _SMALL]
+    return len(words) > 1 and not line.rstrip().endswith(_ENDS) and all(word[0].isupper() for word in words)
 
 
 def _usual_form(forms: Counter[str]) -> str | None:

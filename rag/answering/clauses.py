@@ -195,6 +195,8 @@ def begins_clause(token: Token) -> bool:
 def speaks_as(tokens: Sequence[Token], start: int, end: int) -> Speaks:
     """Tell how whoever the phrase at `start` to `end` names speaks in a sentence, as its subject."""
     verb = _verb_after(tokens, _behind_joined(tokens, end), start=start)
+    if verb is None and _begins(tokens, start):
+        verb = _verb_of_both(tokens, end)
     if verb is not None:
         says = tokens[verb].key in _STANCE or _says_later(tokens, verb)
         if _begins(tokens, start) or (says and _is_put_in(tokens, start)):
@@ -305,6 +307,18 @@ def _behind_joined(tokens: Sequence[Token], end: int) -> int:
         while place < len(tokens) and tokens[place].named:
             place += 1
     return place if joined else end
+
+
+def _verb_of_both(tokens: Sequence[Token], end: int) -> int | None:
+    """Return where the verb is of a phrase and of what is joined to it without a name: Works councils and the mayor."""
+    if end + 1 >= len(tokens) or tokens[end].plain != "and" or tokens[end + 1].plain not in _ARTICLE | _HIS:
+        return None
+    for place in range(end + 2, min(end + 2 + _NEAR, len(tokens))):
+        if not tokens[place].word or tokens[place].plain in _PREPOSITION:
+            return None
+        if place > end + 2 and (verb := _verb_at(tokens, place, several=True)) is not None:
+            return verb
+    return None
 
 
 def _verb_after(tokens: Sequence[Token], end: int, *, start: int) -> int | None:

@@ -19,6 +19,12 @@ _BOUNDARY = re.compile(
     rf"|(?:,\s+and\s+|\?\s+(?:and\s+)?)(?={_AUXILIARY}\s)",
     re.IGNORECASE,
 )
+# The first questions of three, before a last one behind "and"; "who" and "which" tell there which is meant, unless they
+# ask about "it".
+_LISTED = re.compile(
+    rf",\s+(?={_BEFORE}(?!(?:who|which|whom|whose)\b){_ASKS}\b|(?:who|which)\b[^,]*\s(?:it|them|him|her|they|he|she)\b)",
+    re.IGNORECASE,
+)
 # A question of its own: it begins with a word that asks or with an auxiliary, and has a verb.
 _FIRST = re.compile(
     rf"\W*(?:{_BEFORE}{_ASKS}\b.*\s{_AUXILIARY}\s+\S.*|{_AUXILIARY}\s+\S+\s.*|(?:who|which|what)\s+\w+\s.*)",
@@ -42,6 +48,7 @@ _FURTHER = re.compile(
 _RELATIVE = re.compile(r"\b(?:who|which|that|whom)\s+\w+", re.IGNORECASE)
 _ASKING = re.compile(rf"^\W*{_BEFORE}{_ASKS}\b", re.IGNORECASE)
 _BEGINS_RELATIVE = re.compile(rf"{_BEFORE}(?:who|which|whom)\b", re.IGNORECASE)
+_PRONOUNS = frozenset({"it", "them", "him", "her"})
 _QUOTES = '"“”'
 _MOST = 3
 _LONGEST = 400  # characters
@@ -53,15 +60,23 @@ def split_questions(question: str) -> tuple[str, ...]:
     # In brackets stands what a follow-up goes back to.
     if len(text) > _LONGEST or any(mark in text for mark in "(" + _QUOTES):
         return ()
-    first, *further = (part.strip(" ,;?.!") for part in _BOUNDARY.split(text))
+    parts = [part.strip(" ,;?.!") for part in _BOUNDARY.split(text)]
+    listed = [one for part in parts[:-1] for one in _LISTED.split(part)] + parts[-1:]
+    for several in (listed, parts):
+        if _are_questions(several, text):
+            return tuple(f"{part[0].upper()}{part[1:]}?" for part in several)
+    return ()
+
+
+def _are_questions(parts: list[str], text: str) -> bool:
+    """Tell whether the parts of a text are questions each, the further ones at least with the first before them."""
+    first, *further = parts
     # Behind a mark stands no noun that could be a verb: "How many boats sailed?"
     begins = _FIRST.fullmatch(first) or (_ASKING.match(first) and text.startswith(f"{first}?"))
     if not 0 < len(further) < _MOST or not begins or not all(map(_FURTHER.fullmatch, further)):
-        return ()
-    parts = [first, *further]
-    if any(_EMBEDDING.search(part) for part in parts[:-1]) or _share_an_object(parts) or _share_a_noun(parts):
-        return ()
-    return tuple(f"{part[0].upper()}{part[1:]}?" for part in parts)
+        return False
+    embedded = any(_EMBEDDING.search(part) for part in parts[:-1])
+    return not embedded and not _share_an_object(parts) and not _share_a_noun(parts)
 
 
 def _share_a_noun(parts: list[str]) -> bool:
@@ -75,6 +90,7 @@ def _share_a_noun(parts: list[str]) -> bool:
 def _share_an_object(parts: list[str]) -> bool:
     """Tell whether a part ends in a word whose object comes later: "How did A explain and how did B explain it?"."""
     return any(
-        re.search(rf"\b{re.escape(before.split()[-1])}\s+\w", behind, re.IGNORECASE)
-        for before, behind in itertools.pairwise(parts)
+        re.search(rf"\b{re.escape(last)}\s+\w", behind, re.IGNORECASE)
+        for last, behind in ((before.split()[-1], behind) for before, behind in itertools.pairwise(parts))
+        if last not in _PRONOUNS
     )

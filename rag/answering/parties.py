@@ -66,3 +66,9 @@ def names_of(party: str) -> tuple[str, ...]:
     """Return what a party is called: a country's names with its capital's, or the party's name alone."""
     plain = party.casefold().replace(".", "").removeprefix("the ").strip()
     return GOVERNMENTS.get(plain, (party,))
+
+
+def names(party: str, sentence: str) -> bool:
+    """Tell whether a sentence has a name of a party in it."""
+    plain = (re.escape(name.casefold().removeprefix("the ").strip()) for name in names_of(party))
+    return re.search(rf"(?<!\w)(?:{'|'.join(plain)})(?!\w)", sentence.casefold()) is not None

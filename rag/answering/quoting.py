@@ -67,7 +67,7 @@ def quote_sides(heard: Mapping[str, Verdict], *, settings: QuotingSettings) -> Q
         if _answers(verdict, settings=settings):
             best = verdict.findings[0]
             worthy = [finding for finding in verdict.findings if finding.score >= settings.share * best.score]
-            own[party] = _understood(worthy, most=most)
+            own[party] = _understood(worthy, party, most=most)
     return _set_side_by_side(own, heard, reason=f"says what is asked of {', '.join(heard)}")
 
 
@@ -158,18 +158,19 @@ def _choose(
     return worthy[: settings.max_sentences]
 
 
-def _understood(findings: Sequence[Finding], *, most: int) -> list[Finding]:
-    """Return the first of some findings, at most so many, each with the sentence before it if that tells who speaks.
+def _understood(findings: Sequence[Finding], party: str, *, most: int) -> list[Finding]:
+    """Return the first of a party's findings, each with the sentence before it if that alone tells who speaks.
 
-    The first is there in any case, and that sentence with it where there is room for two.
+    At most so many; the first is there in any case, and that sentence with it where there is room for two.
     """
     from rag.answering.clauses import goes_on  # 10 ms, which only several sides cost
+    from rag.answering.parties import names
 
     chosen: list[Finding] = []
     for finding in findings:
         needed = [finding]
         before = finding.reading.before(finding.span)
-        if before is not None and (leans(finding.text) or goes_on(finding.text)):
+        if before is not None and (leans(finding.text) or (goes_on(finding.text) and not names(party, finding.text))):
             needed.insert(0, Finding(finding.reading, before, finding.score))
         known = {(one.reading.article.id, one.span) for one in chosen}
         new = [one for one in needed if (one.reading.article.id, one.span) not in known]

@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from rag.errors import IndexBroken, IndexMissing, RagError
+from rag.errors import GenerationMissing, IndexBroken, IndexMissing, RagError
 from rag.index import lexical
 from rag.index.lexical import LexicalIndex
 from rag.index.manifest import FILE, Manifest, read_manifest
@@ -207,7 +207,7 @@ def roll_back(index: Path) -> tuple[str, Path, Manifest]:
 
     Raises:
         IndexMissing: there is no index.
-        RagError: there is no whole generation before the current one.
+        GenerationMissing: there is no whole generation before the current one.
     """
     _current_name(index)  # nothing is locked, or made, where there is no index
     with writing(index):
@@ -218,9 +218,7 @@ def roll_back(index: Path) -> tuple[str, Path, Manifest]:
                     manifest = read_manifest(folder)
                     _point(index, folder)
                     return name, folder, manifest
-    raise RagError(
-        f"{index} has no generation before {name} to go back to", hint="bring the index up to date with: rag index"
-    )
+    raise GenerationMissing(f"{index} has no generation before {name} to go back to")
 
 
 def _current_name(index: Path) -> str:

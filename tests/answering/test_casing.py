@@ -48,6 +48,12 @@ def test_a_sentence_begins_with_a_capital_whatever_its_first_word_is() -> None:
     assert restore_capitals("who grows rice", ["“Rice grows here,” he said.\nRice and more"]) == "who grows rice"
 
 
+def test_a_heading_with_capitals_throughout_makes_no_name_of_a_word() -> None:
+    texts = ["How the First Cells Divided\n\nEarly cells were small.", "What Cells From Kyoto Show\nThose in Kyoto do."]
+    assert restore_capitals("how did cells divide", texts) == "how did cells divide"
+    assert restore_capitals("what do cells from kyoto show", texts) == "what do cells from Kyoto show"
+
+
 @given(st.text(max_size=60), st.lists(st.text(max_size=60), max_size=3))
 def test_nothing_but_capitals_changes(question: str, texts: list[str]) -> None:
     assert restore_capitals(question, texts).casefold() == question.casefold()

@@ -20,6 +20,19 @@ from rag.answering import split_questions
             "When did the ferry stop, and when was it founded and by whom?",
             ("When did the ferry stop?", "When was it founded?", "By whom?"),
         ),
+        (
+            "When did the bridge open, who designed it, and how long did it take?",
+            ("When did the bridge open?", "Who designed it?", "How long did it take?"),
+        ),
+        (
+            "When did it open, where does it end, and who paid for it?",
+            ("When did it open?", "Where does it end?", "Who paid for it?"),
+        ),
+        (
+            "Who is the mayor, who resigned in May, and when was he elected?",
+            ("Who is the mayor, who resigned in May?", "When was he elected?"),
+        ),
+        ("Who laid out the plan, when, and why?", ("Who laid out the plan?", "When?", "Why?")),
         ("How many people died? Who won the cup?", ("How many people died?", "Who won the cup?")),
         ("Who won the cup and how many people died in May?", ("Who won the cup?", "How many people died in May?")),
         ("What was asked for and by how much was it cut?", ("What was asked for?", "By how much was it cut?")),
@@ -47,7 +60,6 @@ def test_two_questions(question: str, parts: tuple[str, str]) -> None:
         "What is the difference between a tariff and what is called a quota?",
         'Who said "What is truth? And what is love"?',
         "How did Harada explain and how did Olsen explain the ban?",
-        "Who laid out the plan, when, and why?",
         "Why?",
         "",
         "trade and why it fell",

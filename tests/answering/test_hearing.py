@@ -161,6 +161,18 @@ def test_she_stands_behind_the_sentence_that_names_her():
     assert [side.citations for side in answer.sides] == [(1, 2), (3,)]
 
 
+def test_a_party_that_a_sentence_names_needs_no_sentence_before():
+    text = "The harbour office warned of mud. The mayor welcomed the dredging. The ministry did not."
+    spans = (Span(0, 33), Span(34, 66), Span(67, 88))
+    reading = Reading(Hit(Passage("b", 0, 0, len(text), spans), 1.0, 1), Article("b", "b.md", text, title="B"))
+    found = {
+        "the Mayor": Verdict((Finding(reading, spans[1], 0.9),), 0.9),
+        "Tokyo": Verdict((Finding(reading, spans[2], 0.9),), 0.9),
+    }
+    sides = quote_sides(found, settings=SETTINGS).sides
+    assert [side.citations for side in sides] == [(1,), (1, 2)]
+
+
 def test_an_answer_of_several_sides_is_no_longer_than_one():
     short = dataclasses.replace(SETTINGS, max_sentences=2)
     answer = quote_sides({"Tveit": Verdict((finding(5),), 0.9), "B": Verdict((finding(0),), 0.9)}, settings=short)

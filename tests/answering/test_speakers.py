@@ -122,6 +122,17 @@ def test_its_chairwoman_goes_on_for_a_body():
     assert said_by("the Farmers' League", sentences=sentences) == [[0, 1]]
 
 
+def test_who_is_joined_to_another_speaks_too():
+    sentences = [
+        "Works councils and the mayor welcomed it.",
+        "Farmers and their union, he said, were angry.",
+        "It rained.",
+    ]
+    assert said_by("works councils", "the mayor", sentences=sentences[:1]) == [[0], [0]]
+    assert said_by("farmers", sentences=sentences[2:]) == [[]]
+    assert said_by("Japan", sentences=["The board met Japan and the mayor welcomed it."]) == [[]]
+
+
 def test_who_begins_a_sentence_with_a_name_does_not_go_on_for_another():
     sentences = ["Brekke declined to say who would lead it.", "Skalin told reporters that he hoped for more."]
     assert said_by("Brekke", sentences=sentences) == [[0]]

@@ -40,6 +40,8 @@ WHO = Turn("谁访问了北京？", ("林芳正访问了北京。",), "林芳正
         (BAN, "But why?", "Why did Beijing ban Japanese seafood?"),
         (Turn("Did China ban seafood?"), "When?", "When did China ban seafood?"),
         (Turn("Why did it rain?", ("It rained for a week.",)), "Why?", "Why: It rained for a week?"),
+        (SAID, "Why?", "Why: Kishida demanded that a buoy be removed?"),
+        (Turn("What did Kishida open?"), "Why?", "Why did Kishida open?"),
         (SAID, "Who said so?", "Who said that Kishida demanded that a buoy be removed?"),
         (Turn("What did Kishida promise?"), "Who said so?", "Who said so? (What did Kishida promise?)"),
         (SLOWED, "Who said so?", "Who said that the slowdown is a reason?"),
