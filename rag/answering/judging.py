@@ -5,6 +5,7 @@ Besides the seam, what judges have in common: plain features of a sentence, and 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ _ANNOUNCES = re.compile(
     r"requests|lessons|fields|advantages|benefits|causes|changes|promises|worries|concerns|objections|hurdles|barriers|"
     r"arguments|priorities|wishes|recommendations|effects|trends|pillars)\b"
     r"(?:\s+(?:to|for|of|in|on|until|between|from|behind|here|today|now)\b(?:\s+[\w-]+){0,3})?[.:][\"”’]?"
-    r"|\b(?:as follows|the following|these)\b[^.,:]*:",
+    r"|\b(?:as follows|the following|these)\b[^.,:]*:|\b(?:as follows|the following)\.",
     re.IGNORECASE,
 )
 _ITEM = re.compile(
@@ -55,6 +56,8 @@ _ITEM = re.compile(
     r"(?:one|another)(?: of \w+)? (?:is|was|concerns?))\b",
     re.IGNORECASE,
 )
+_MARKED = re.compile(r"[ \t]*(?:[-*+•‣·–]|\(?(?:\d{1,2}|[a-z])[.)])[ \t]+\S")
+_RULE = re.compile(r"[ \t]*\n[ \t]*\|[ \t:|-]+(?:\n|$)")  # what stands under the names of a table's columns
 _BEGINNING = 4
 _NAME = re.compile(r"(?<!^)\b[A-Z]\w*|\d+(?:[.,]\d+)*")
 
@@ -82,9 +85,13 @@ class Reading:
     def announced(self, place: Span) -> list[Span]:
         """Return the sentences of the passage that tell what the one at a place announces ("I see three obstacles.").
 
-        Those are the ones that begin with "First", "The second" and the like, if the next one does, or else the next.
+        Those are the items of a list, or the ones that begin with "First", "The second" and the like, if the next one
+        does, or else the next.
         """
         text = self.article.text
+        if self._announces_list(place):
+            behind = sorted(span for span in self.hit.passage.sentences if span.start >= place.end)
+            return list(itertools.takewhile(self._is_in_list, behind))
         match = _ANNOUNCES.search(text[place.start : place.end])
         if match is None or match.end() < place.end - place.start:
             return []
@@ -92,6 +99,34 @@ class Reading:
         behind = sorted(span for span in self.hit.passage.sentences if span.start >= place.end)[: 3 * count]
         items = [span for span in behind if _ITEM.match(text[span.start : span.end])]
         return (items if behind[:1] == items[:1] else behind)[:count]
+
+    def introduced(self, place: Span) -> Span | None:
+        """Return the sentence that tells what an item of a list or a row of a table is; None for any other sentence.
+
+        That is the sentence that announces the list, or the row with the names of the columns.
+        """
+        before = sorted((span for span in self.hit.passage.sentences if span.end <= place.start), reverse=True)
+        if self._line_at(place).startswith("|"):
+            rows = itertools.takewhile(lambda span: self._line_at(span).startswith("|"), before)
+            return next((row for row in rows if _RULE.match(self.article.text, row.end)), None)
+        if not self._is_in_list(place):
+            return None
+        first = next(itertools.dropwhile(self._is_in_list, before), None)
+        return first if first is not None and self._announces_list(first) else None
+
+    def _announces_list(self, place: Span) -> bool:
+        sentence = self.article.text[place.start : place.end]
+        follows = min((span for span in self.hit.passage.sentences if span.start >= place.end), default=None)
+        announces = sentence.endswith((":", "：")) or _ANNOUNCES.search(sentence) is not None
+        return announces and follows is not None and self._is_in_list(follows) and not self._is_in_list(place)
+
+    def _is_in_list(self, place: Span) -> bool:
+        return _MARKED.match(self._line_at(place)) is not None
+
+    def _line_at(self, place: Span) -> str:
+        """Return the line that a sentence stands in, up to its end."""
+        text = self.article.text
+        return text[text.rfind("\n", 0, place.start) + 1 : place.end].lstrip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,10 +193,15 @@ def _with_what_it_announces(findings: Sequence[Finding], *, most: int) -> list[F
 
 
 def _with_what_they_lean_on(findings: Sequence[Finding], *, most: int) -> list[Finding]:
-    """Return findings, and before each that begins with "It did so" the sentence that says who did what."""
+    """Return findings, and before each that begins with "It did so" the sentence that says who did what.
+
+    An item of a list has what announces the list before it, a row of a table the names of the columns.
+    """
     chosen = list(findings)
     for finding in findings:
-        before = finding.reading.before(finding.span) if leans(finding.text) else None
+        before = finding.reading.introduced(finding.span)
+        if before is None and leans(finding.text):
+            before = finding.reading.before(finding.span)
         known = {(other.reading.article.id, other.span) for other in chosen}
         if before is not None and len(chosen) < most and (finding.reading.article.id, before) not in known:
             chosen.append(Finding(finding.reading, before, finding.score))

@@ -123,6 +123,43 @@ def test_a_sentence_that_leans_on_the_one_before_brings_that_along():
     assert quoted(Kind.FACT, Finding(reading, spans[2], 0.9)).answer == "Beijing was angry. [1]"
 
 
+QUAYS = """The port will close two quays. From May these ships use others:
+
+- The ferry: quay 4
+- Tankers: quay 9
+
+| Ship | Fee |
+|---|---|
+| Ferry | 40 crowns |
+| Tanker | 900 crowns |
+
+Others pay nothing.
+- A stray item."""
+
+
+@pytest.mark.parametrize(
+    ("best", "quotes"),
+    [
+        ("- Tankers: quay 9", ["From May these ships use others:", "- Tankers: quay 9"]),
+        ("- The ferry: quay 4", ["From May these ships use others:", "- The ferry: quay 4"]),
+        (
+            "From May these ships use others:",
+            ["From May these ships use others:", "- The ferry: quay 4", "- Tankers: quay 9"],
+        ),
+        ("| Tanker | 900 crowns |", ["| Ship | Fee |", "| Tanker | 900 crowns |"]),
+        ("| Ship | Fee |", ["| Ship | Fee |"]),
+        ("Others pay nothing.", ["Others pay nothing."]),
+        ("- A stray item.", ["- A stray item."]),
+    ],
+)
+def test_an_item_has_what_announces_its_list_and_a_row_the_names_of_its_columns(best, quotes):
+    lines = [line for line in QUAYS.replace(". From", ".\nFrom").splitlines() if line and not line.startswith("|---")]
+    spans = tuple(Span(QUAYS.index(line), QUAYS.index(line) + len(line)) for line in lines)
+    reading = Reading(Hit(Passage("a", 0, 0, len(QUAYS), spans), 1.0, 1), Article("a", "a.md", QUAYS, title="A"))
+    answer = quoted(Kind.FACT, Finding(reading, spans[lines.index(best)], 0.9))
+    assert [citation.quote for citation in answer.citations] == quotes
+
+
 ITEMS = "What stands in the way? I see three obstacles. %s That is all."
 
 
