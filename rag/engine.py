@@ -8,7 +8,7 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -47,7 +47,6 @@ _WITHOUT_EFFECT = frozenset(
     {"articles", "index", "threads", "building.memory_mb", "endpoint.timeout_s", "endpoint.retries", "chat.rewriter"}
 )
 _MOST_CHARACTERS = 200_000  # of a question: a book's chapter, read in seconds
-_BARE = 3  # words of a question that says nothing without the one before: "By whom?"
 _REMEMBERED_VECTORS = 65_536  # at 384 dimensions, 100 MB
 NOTHING_NAMED = 'the question does not say what it is about; name that, as in: "Who said that trade would grow?"'
 _EACH_ITS_OWN = "several parties or several questions are answered in quotes"
@@ -303,41 +302,20 @@ class Engine:
         self, parts: Sequence[str], *, typed: str, wanted: ArticleFilter | None, judge: Judge
     ) -> tuple[Found, Quoted]:
         """Return what was found for questions typed as one, asked one after another, and what answers each."""
-        from rag.answering import Verdict, is_without_capitals, restore_capitals
+        from rag.answering import is_without_capitals
         from rag.answering.quoting import quote_parts
-        from rag.conversation.followups import understand
-        from rag.conversation.turns import Turn
+        from rag.conversation.in_turn import LookedUp, judge_in_turn
 
         each: list[Found] = []
-        verdicts: dict[str, Verdict] = {}
-        turns: list[Turn] = []
-        settings, verdict = self._quoting(), None
-        small = is_without_capitals(typed)
+        settings, small = self._quoting(), is_without_capitals(typed)
 
-        def look_up(query: str) -> Collection[str]:
+        def look_up(query: str) -> LookedUp:
             with self._in_turn:
-                each.append(self.search(query, wanted=wanted))
-            return each[-1].ranking.texts.values() if small else ()
+                found = self.search(query, wanted=wanted)
+            each.append(found)
+            return LookedUp(_readings(found), found.ranking.texts.values() if small else ())
 
-        def judged(question: str) -> Verdict:
-            return judge.judge(question, _readings(each[-1]), part=len(parts))
-
-        for part in parts:
-            understood = understand(part, turns)
-            texts = look_up(understood.query)
-            meant = restore_capitals(understood.question, texts)
-            bare = len(part.split()) <= _BARE < len(meant.split())
-            if bare and verdict and verdict.confidence < settings.min_confidence:
-                verdict = Verdict((), 0.0)  # "and when?" of what the articles do not tell of
-            else:
-                verdict = judged(meant)
-                if not understood.sure and understood.question != part:  # it may as well stand alone, as in a chat
-                    plain = restore_capitals(part, look_up(part))
-                    alone = judged(plain)
-                    if alone.confidence >= verdict.confidence:
-                        meant, verdict = plain, alone
-            verdicts[restore_capitals(part, texts)] = verdict
-            turns.append(Turn(meant, tuple(one.text for one in verdict.findings[:1])))
+        verdicts = judge_in_turn(parts, look_up=look_up, judge=judge, least=settings.min_confidence)
         quoted = quote_parts(verdicts, settings=settings, copies=self._copies())
         return self._merge(each, quoted), quoted
 
