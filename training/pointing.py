@@ -25,7 +25,7 @@ SEED = 20261126
 
 
 @dataclass(frozen=True, slots=True)
-class Gold:
+class Fact:
     """A question with a sentence that holds its answer, as a slice of the article."""
 
     question: NewsQuestion
@@ -47,7 +47,7 @@ class Pointing:
     exact: list[float] = field(default_factory=list)
 
 
-def list_held_out_facts(limit: int = 0) -> list[Gold]:
+def list_held_out_facts(limit: int = 0) -> list[Fact]:
     """Return the questions for a fact about articles kept apart; at most `limit` at random, or all."""
     articles, questions = read_news()
     facts = [one for one in questions if one.answerable and one.kind in KINDS and is_held_out(one.article)]
@@ -55,16 +55,16 @@ def list_held_out_facts(limit: int = 0) -> list[Gold]:
     return random.Random(SEED).sample(gold, limit) if 0 < limit < len(gold) else gold
 
 
-def _find_gold(question: NewsQuestion, articles: Mapping[str, NewsArticle]) -> Gold | None:
+def _find_gold(question: NewsQuestion, articles: Mapping[str, NewsArticle]) -> Fact | None:
     """Return the first gold sentence that holds a form of the answer; None if the answer is in no sentence's words."""
     for name, quote in question.quotes:
         if any(answer.casefold() in quote.casefold() for answer in question.answers):
             start = articles[name].text.index(quote)
-            return Gold(question, articles[name], start, start + len(quote))
+            return Fact(question, articles[name], start, start + len(quote))
     return None
 
 
-def point(reader: PassageReader, gold: Gold, *, rng: random.Random) -> dict[str, str]:
+def point(reader: PassageReader, gold: Fact, *, rng: random.Random) -> dict[str, str]:
     """Return the words of the gold sentence that each way of reading points at, by the way's name."""
     article, sentence = gold.article, gold.sentence
     low, high = cut_window(article.text, around=(gold.start, gold.end), max_words=WINDOW_WORDS, rng=rng)
@@ -85,7 +85,7 @@ def point(reader: PassageReader, gold: Gold, *, rng: random.Random) -> dict[str,
     return {name: _best(reading, sentence) for name, reading in ways.items()}
 
 
-def measure_pointing(reader: PassageReader, gold: Sequence[Gold]) -> dict[str, Pointing]:
+def measure_pointing(reader: PassageReader, gold: Sequence[Fact]) -> dict[str, Pointing]:
     """Return how each way of reading fares, by its name."""
     rng = random.Random(SEED)
     figures: dict[str, Pointing] = defaultdict(Pointing)

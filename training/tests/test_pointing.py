@@ -9,7 +9,7 @@ import numpy as np
 
 from rag.models.reader import PassageReading
 from training.news import NewsArticle, NewsQuestion, is_held_out
-from training.pointing import KINDS, Gold, list_held_out_facts, measure_pointing, point
+from training.pointing import KINDS, Fact, list_held_out_facts, measure_pointing, point
 
 QUOTE = "The ferry left at nine from the old pier."
 LEANING = "It was late."
@@ -23,7 +23,7 @@ def gold(sentence, *, answer):
         quotes=(("a01.md", sentence),),
     )  # fmt: skip
     start = TEXT.index(sentence)
-    return Gold(question, ARTICLE, start, start + len(sentence))
+    return Fact(question, ARTICLE, start, start + len(sentence))
 
 
 class FakeReader:
