@@ -25,6 +25,13 @@ _OWN_LINE = re.compile(r"\s*(?:#{1,6}\s|[-*+•‣▪]\s|[>|]|\(?\d{1,3}[.)]\s|\
 _LIST_MARKER = re.compile(r"\s*(?:[-*+•‣▪>]\s+)*(?:\(?\d{1,3}[.)]|\(?[ivxIVX]{1,5}[.)]|\(?[a-z][.)])\s+")
 _TERMINATED = re.compile(r"[.!?。！？…:：;；][\"'”’」』)\]）*_]*\s*$")
 
+# After these no sentence ends, whatever the next line begins with.
+_UNFINISHED = re.compile(
+    r"[,，、]$|(?<![\w.])(?:a|an|the|of|to|in|on|at|by|for|from|with|and|or|nor|unless|if|that|which|than|its|their|his|her|"
+    r"is|are|was|were|be|been|shall|must|Mr|Mrs|Ms|Dr|Prof)\.?$"
+)
+_LABEL = re.compile(r"\w+:\s")
+
 _CLOSERS = "\"'”’»」』）)]】》〉"
 _CJK_OPENERS = "「『“（("
 _CJK_CLOSERS = "」』”）)"
@@ -32,6 +39,11 @@ _CJK_STOP_OR_QUOTE = re.compile(rf"[{re.escape(_CJK_OPENERS + _CJK_CLOSERS)}]|[�
 _JAPANESE_CONTINUES = re.compile(r"(?:と|って|という|など|は|が|を|に|の|も|で|や|へ|から|まで|だ|です)")
 _CONTINUES = re.compile(r"[,;:，、；：）」』”’»]|\.(?!\.)|[-–—]\s*[a-z]")
 _ELLIPSIS = re.compile(r"[…⋯.]{2,}|…")
+_RUN_IN_HEADING = re.compile(
+    r"(?:(?:Art\.?|Article|Sec\.?|Section|Clause|§{1,2})\s*\d{1,3}(?:\.\d{1,3})*[a-z]?|\d{1,2}(?:\.\d{1,2})*)\.?[:\s]\s*"
+    r"(?:[A-Z][\w’'-]*(?:,? (?:of|and|or|the|to|for|in) |,? )?){1,4}\."
+)
+_DECIMAL_POINT = re.compile(r"\d[.．]\Z")
 _KANA = re.compile(r"[\u3041-\u30ff]")
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff]")
 _LETTER = re.compile(r"[^\W\d_]")
@@ -125,28 +137,48 @@ def _blocks(text: str) -> Iterator[Span]:
 
 def _unwrap(text: str, paragraph: Sequence[Span]) -> Iterator[Span]:
     """Yield the lines of a paragraph, those joined that a hard wrap took apart."""
-    if not paragraph:
-        return
-    lines = [text[line.start : line.end].strip() for line in paragraph]
-    wrapped = _is_wrapped(lines)
-    start = paragraph[0].start
-    for number in range(1, len(lines)):
-        above, below = lines[number - 1], lines[number]
-        if HEADING.match(above) or _OWN_LINE.match(below) or above.startswith("|"):
-            joined = False
-        else:
-            runs_on = not _TERMINATED.search(above) and below[0].islower() and len(above) >= _SHORT_LINE
-            joined = wrapped or runs_on
-        if not joined:
-            yield Span(start, paragraph[number].start)
-            start = paragraph[number].start
-    yield Span(start, paragraph[-1].end)
+    for run in _runs(text, paragraph):
+        lines = [text[line.start : line.end].strip().removeprefix(">").lstrip() for line in run]
+        wrapped = _is_wrapped(lines)
+        start = run[0].start
+        for number in range(1, len(lines)):
+            if not (wrapped or _runs_on(lines[number - 1], lines[number])):
+                yield Span(start, run[number].start)
+                start = run[number].start
+        yield Span(start, run[-1].end)
+
+
+def _runs(text: str, paragraph: Sequence[Span]) -> Iterator[list[Span]]:
+    """Yield the lines of a paragraph up to those that begin anew: an item, a heading, a row, a quoted part."""
+    run: list[Span] = []
+    for line in paragraph:
+        below = text[line.start : line.end].strip()
+        if run:
+            above = text[run[-1].start : run[-1].end].strip()
+            quoted = above.startswith(">") and below.startswith(">") and not _OWN_LINE.match(below[1:].lstrip())
+            if HEADING.match(above) or above.startswith("|") or (_OWN_LINE.match(below) and not quoted):
+                yield run
+                run = []
+        run.append(line)
+    if run:
+        yield run
+
+
+def _runs_on(above: str, below: str) -> bool:
+    """Tell whether a sentence goes on from one line to the next, by how the one ends and the other begins."""
+    if not above or not below or _TERMINATED.search(above) or _LABEL.match(below):
+        return False
+    if _UNFINISHED.search(above) and below[0].isalnum():
+        return True
+    # A line that begins small itself may be a word of a list.
+    begun = len(above) >= _SHORT_LINE or not (above[0].islower() or above.isupper())
+    return below[0].islower() and begun
 
 
 def _is_wrapped(lines: Sequence[str]) -> bool:
     """Tell whether a paragraph's lines end where the page was full and not where a sentence does."""
     full = [len(line) for line in lines[:-1] if not HEADING.match(line)]
-    if len(full) < 1 or max(full) > _WRAPPED_AT_MOST or any(_OWN_LINE.match(line) for line in lines[1:]):
+    if len(full) < 1 or max(full) > _WRAPPED_AT_MOST or not all(lines):
         return False
     if any(_HAN.search(line) or _KANA.search(line) for line in lines):
         even = max(full) - min(full) <= _WRAPPED_CJK_RAGGED
@@ -261,6 +293,10 @@ def _is_boundary(sentence: str, rest: str) -> bool:
     if after[0].islower() or _CONTINUES.match(after) or _ELLIPSIS.match(after):
         return False
     if before[-1] in _CJK_CLOSERS and _JAPANESE_CONTINUES.match(after):
+        return False
+    if _RUN_IN_HEADING.fullmatch(before):
+        return False  # "Art. 6 Notice. The period is …"
+    if _DECIMAL_POINT.search(sentence) and rest[0].isdecimal():
         return False
     return before[-1] != "." or _ends_with_word(before, after)
 

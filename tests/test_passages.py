@@ -196,6 +196,35 @@ def test_lines_wrapped_in_mid_sentence_are_one_sentence():
     ]
 
 
+@pytest.mark.parametrize(
+    "expected",
+    [
+        ["> The guarantor shall pay the debt\n> only after the bank has sued."],
+        ["- The tenant may keep a dog\n  if the landlord agrees.", "- No cats."],
+        [
+            "1.1 It is paid to the account of\n    Halden Media within 45 days.",
+            "1.2 It ends, unless the\n    Licensor agrees.",
+        ],
+        [
+            "It may end the licence only if",
+            "(a) the Licensee is insolvent, or",
+            "(b) it is more than\n    90 days late.",
+        ],
+        ["Notices are sent to Mr\nJonas Weber of Leeds,\nSpain."],
+        ["apples", "pears", "plums and more"],
+        ["SUPPLY AGREEMENT", "between two firms"],
+        ["Terms", "rent: 500 a month", "deposit: 900"],
+        ["Art. 4 Holidays. The Employee has 27 days.", "More are unpaid."],
+        ["§ 7.3 Notice and Termination. Either side may end it.", "It then ends."],
+        ["3. Scope. This applies to all.", "It is new."],
+        ["Article 9 was read.", "Nobody spoke."],
+        ["前の年より３．１％増えた。", "増加は２年ぶり。"],
+    ],
+)
+def test_a_condition_is_not_cut_off_at_the_end_of_a_line(expected):
+    assert sentences("\n".join(expected)) == expected
+
+
 def test_list_items_headings_and_table_rows_are_not_joined():
     text = "# The Heading\nsome text that follows the heading\n- first item\n- second item\n| a | b |\n| c | d |"
     assert sentences(text) == text.split("\n")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rag.errors import IndexBroken
 
-FORMAT = 3  # raised too when articles are cut otherwise: passages of unchanged ones are kept from build to build
+FORMAT = 4  # raised too when articles are cut otherwise: passages of unchanged ones are kept from build to build
 FILE = "manifest.json"
 _SETTINGS = {"lexical.k1": "retrieval.k1", "lexical.b": "retrieval.b"}  # as the user knows them
 _SHOWN_CHARACTERS = 32
