@@ -39,13 +39,14 @@ _PARTIAL = tuple(
 _WEEKDAY = re.compile(r"\A(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+", re.IGNORECASE)
 _TIME = re.compile(r"(?:T|,?\s+(?:at\s+)?)\d{1,2}:\d{2}[^\n]{0,30}\Z", re.IGNORECASE)
 _LONGEST = 100
+_WIDE = str.maketrans("０１２３４５６７８９．／", "0123456789./")
 
 
 def parse_date(written: str) -> str | None:
     """Return a date in ISO form, as exact as it is written, or None if this is no date or could be two."""
     if len(written) > _LONGEST:
         return None
-    bare = _TIME.sub("", _WEEKDAY.sub("", written.strip()))
+    bare = _TIME.sub("", _WEEKDAY.sub("", written.translate(_WIDE).strip()))
     for form in (*_FULL, *_PARTIAL):
         if match := form.fullmatch(bare):
             return _iso(match)
@@ -55,7 +56,7 @@ def parse_date(written: str) -> str | None:
 def find_dates(line: str) -> Iterable[tuple[int, int, str]]:
     """Yield start, end and ISO form of each full date in a line."""
     for form in _FULL:
-        for match in form.finditer(line):
+        for match in form.finditer(line.translate(_WIDE)):
             if iso := _iso(match):
                 yield match.start(), match.end(), iso
 

@@ -64,6 +64,10 @@ _BLOCKS = frozenset(
 )
 # The reading beside a character (ruby) says again what the character says.
 _UNSEEN = frozenset({"head", "math", "rp", "rt", "script", "style", "svg", "template"})
+_RUBY = re.compile(
+    r"<(?P<reading>r[tp])\b[^>]*>[^<]*(?:</(?P=reading)\s*>|(?=<(?:r[bpt]\b|/ruby)))|</?(?:ruby|rb|rtc)\b[^>]*>",
+    re.IGNORECASE,
+)
 _BLOCK = "\0"
 _LINE_BREAK = "\v"
 _BREAKS = {"br": _LINE_BREAK, "td": " | ", "th": " | "}
@@ -86,7 +90,7 @@ def read_html(content: bytes) -> Extract:
     """
     import trafilatura
 
-    html = decode(content, declared=declared_charset(content), nfc=False)
+    html = without_readings(decode(content, declared=declared_charset(content), nfc=False))
     if _parsed(html) is None:
         return Extract(text="")
 
@@ -101,7 +105,7 @@ def read_html(content: bytes) -> Extract:
             with_metadata=True,
             date_extraction_params={"original_date": True, "extensive_search": False},
         )
-        text = getattr(document, "text", None) or trafilatura.html2txt(html)
+        text = getattr(document, "text", None) or text_of_markup(html)
     except RecursionError as error:
         raise ArticleError("the page is nested too deeply") from error
     except (ValueError, TypeError, AttributeError, LookupError, AssertionError) as error:
@@ -119,6 +123,11 @@ def read_html(content: bytes) -> Extract:
             "language": language[1] if language else None,
         },
     )
+
+
+def without_readings(page: str) -> str:
+    """Return a page without the readings beside its characters (ruby), which trafilatura takes for their neighbours."""
+    return _RUBY.sub("", page) if "<ruby" in page.lower() else page
 
 
 def text_of_page(content: bytes, *, declared: str | None) -> str:

@@ -76,6 +76,17 @@ def test_a_page_without_a_main_part_gives_all_its_text(tmp_path):
     assert "Short." in read(tmp_path, "x.html", "<html><body><p>Short.</p></body></html>").text
 
 
+@pytest.mark.parametrize("page", ["<article><h1>陳外相が来日</h1>{}</article>", "{}"])
+def test_the_readings_beside_characters_are_left_out_and_blocks_stay_apart(tmp_path, page):
+    body = (
+        "<p>中国の<ruby>陳<rp>(</rp><rt>チン</rt><rp>)</rp></ruby>外相は<ruby>東京<rt>とうきょう</ruby>に来た。</p>"
+        "<p>首相が迎えた。</p>"
+    )
+    lines = read(tmp_path, "x.html", f"<html><body>{page.format(body)}</body></html>").text.split("\n")
+    assert "中国の陳外相は東京に来た。" in lines
+    assert "首相が迎えた。" in lines
+
+
 @pytest.mark.parametrize(
     "page",
     [
