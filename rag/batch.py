@@ -296,6 +296,9 @@ def _lines(output: Path | None, *, kind: Kind, emit: Callable[[str], object]) ->
         yield append
 
 
+_NOT_IN_SET = "to questions that are not in the set, left out"
+
+
 def _take_up(output: Path, kind: Kind, rows: Sequence[Row], *, stamp: Mapping[str, str], notify: Notify) -> _Kept:
     """Clear an answer file of all but the answers that still hold, and return these."""
     with _writing(output):
@@ -313,6 +316,11 @@ def _take_up(output: Path, kind: Kind, rows: Sequence[Row], *, stamp: Mapping[st
             lines[row_id], outcomes[row_id] = line, _outcome(record)
         elif why is not None:
             dropped[why] += 1
+    if dropped.keys() == {_NOT_IN_SET}:
+        raise AnswersError(
+            f"{output} is there already, and holds answers to other questions alone",
+            hint="choose another with: -o FILE",
+        )
     wanted = answer_files.head(kind) + b"".join(lines.values())
     if wanted != content:
         _replace(output, wanted)
@@ -353,7 +361,7 @@ def _why_dropped(
         return "that cannot be read, answered again"
     row_id = record.get("id")
     if not isinstance(row_id, str) or row_id not in known:
-        return "to questions that are not in the set, left out"
+        return _NOT_IN_SET
     if record.get("error") is not None:
         return "that failed, tried again"
     if record.get("question") != expected.get(row_id):

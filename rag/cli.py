@@ -258,6 +258,8 @@ def index(
     from rag import building, formats
 
     settings = options.settings()
+    if rollback and paths:
+        raise ConfigError("--rollback takes no files and folders", hint="go back with: rag index --rollback")
     if rollback:
         _write(options, formats.rolled_back(building.roll_back(settings), style=_style(options)))
         return

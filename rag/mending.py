@@ -55,9 +55,7 @@ def telling_mending(config: Config, wanted: Sequence[Path] = (), *, add: bool = 
         raise
     except IndexBroken as error:
         if error.hint is None:
-            lost = (
-                "" if not add or _built_of(config) else "what it was built of cannot be read: put it for FOLDER, and "
-            )
+            lost = "" if not add or built_of(config) else "what it was built of cannot be read: put it for FOLDER, and "
             error.hint = f"{lost}rebuild with: {rebuild_command(config, wanted, add=add)}"
         raise
     except GenerationMissing as error:
@@ -97,7 +95,7 @@ def rebuild_command(config: Config, wanted: Sequence[Path] = (), *, add: bool = 
 
     It names what a bare `rag index --rebuild` would do otherwise, as flags and other settings files are not there then.
     """
-    before = _built_of(config) if add else []
+    before = built_of(config) if add else []
     roots = list(dict.fromkeys([*before, *(path.absolute() for path in wanted)]))
     bare = _bare_config()
     words = ["rag", "index", "--rebuild"]
@@ -110,7 +108,7 @@ def rebuild_command(config: Config, wanted: Sequence[Path] = (), *, add: bool = 
 
 def update_command(config: Config) -> str:
     """Return the command, typed here, that brings the index up to date with what it was built of."""
-    roots, bare = _built_of(config), _bare_config()
+    roots, bare = built_of(config), _bare_config()
     named = [] if _usual(roots, bare) else [_typed(root) for root in roots]
     return shlex.join(["rag", "index", *named, *_index_flag(config, bare), *_setting_flags(config, bare)])
 
@@ -120,7 +118,7 @@ def near(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_absolute() and path.is_relative_to(Path.cwd()) else path
 
 
-def _built_of(config: Config) -> list[Path]:
+def built_of(config: Config) -> list[Path]:
     """Return what the current generation was built of, none if that cannot be read."""
     from rag.index.generations import current_folder
     from rag.index.manifest import roots_of

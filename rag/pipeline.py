@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from rag.models.registry import AddedModel
     from rag.verify import Verification
 
+_MOST_NAMED = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:
@@ -261,7 +263,9 @@ def _split_target(target: str, store: Store) -> _Target:
         return _Target(article_id, line=None if by_path else from_line)
     if at_path:
         raise ArticleMissing(
-            f"{target} holds {len(at_path)} articles", hint=f"name one by its id: rag show {shlex.quote(at_path[0][0])}"
+            f"{target} holds {len(at_path)} articles: {', '.join(name for name, _ in at_path[:_MOST_NAMED])}"
+            + (", …" if len(at_path) > _MOST_NAMED else ""),
+            hint=f"name one by its id: rag show {shlex.quote(at_path[0][0])}",
         )
     import difflib
 

@@ -28,7 +28,7 @@ from rag.evaluation.measures import answer_measures, correct
 from rag.evaluation.runs import run_lines
 from rag.index.generations import current_folder, open_store
 from rag.loading import encoder_of
-from rag.mending import with_mending
+from rag.mending import built_of, with_mending
 from rag.models.runtime import default_cache, write_atomically
 from rag.outputs import STANDARD_OUTPUT, is_same_file, why_no_output, write_output
 from rag.progress import SILENT, Reporting
@@ -379,9 +379,9 @@ def indexed(config: Config, dataset: Dataset, *, reporting: Reporting, encoder: 
             reporting.notify(f"no index in {folder} yet: building one of what {dataset.name} brings")
             index_articles(config, [_corpus_file(dataset)], reporting=reporting, encoder=encoder)
         return config
-    roots = config.article_paths() if dataset.corpus is None else [_corpus_file(dataset)]
-    built_of = json.dumps([str(root.absolute()) for root in roots] if dataset.corpus is None else [])
-    facts = json.dumps(index_facts(config, encoder), sort_keys=True) + built_of
+    roots = _articles_of(config) if dataset.corpus is None else [_corpus_file(dataset)]
+    sources = json.dumps([str(root.absolute()) for root in roots] if dataset.corpus is None else [])
+    facts = json.dumps(index_facts(config, encoder), sort_keys=True) + sources
     facts += f" {config.building.int8_from} {config.encoder.backend}"
     folder = dataset_folder(dataset) / f"index-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
     settings = replace(config, index=str(folder), folders={**config.folders, "index": Path()})
@@ -433,3 +433,16 @@ def _prepare(file: Path) -> None:
 
 def _unwritten(file: Path, why: str | None) -> ConfigError:
     return ConfigError(f"{file} cannot be written: {why}", hint="choose another file")
+
+
+def _articles_of(config: Config) -> Sequence[Path]:
+    """Return where the articles lie that the settings name, or, where they are not there, those that are indexed."""
+    named = config.article_paths()
+    if all(path.exists() for path in named):
+        return named
+    if indexed := built_of(config):
+        return indexed
+    raise ConfigError(
+        f"no articles: {named[0]} does not exist ({config.origin('articles')})",
+        hint="name your folder: --set articles=FOLDER",
+    )

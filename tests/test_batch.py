@@ -245,6 +245,17 @@ def test_an_interrupted_run_keeps_what_it_answered(answer, questions, tmp_path, 
     assert answer.asked == ['"水产品"?']
 
 
+def test_answers_to_other_questions_alone_are_not_thrown_away(answer, questions, tmp_path):
+    file = tmp_path / "a.jsonl"
+    answer(questions, file)
+    kept = file.read_bytes()
+    others = tmp_path / "others.jsonl"
+    write_questions(others, [{"id": "other", "question": "Who met?"}])
+    with pytest.raises(AnswersError, match="answers to other questions alone"):
+        answer(others, file)
+    assert file.read_bytes() == kept
+
+
 def test_another_question_under_the_same_id_is_asked(answer, questions, tmp_path):
     file = tmp_path / "a.jsonl"
     answer(questions, file)

@@ -922,6 +922,12 @@ def test_a_hint_that_looks_into_an_index_names_the_one_that_was_asked_for(rag, w
     assert " --index" not in rag("index", "articles", "-q")[2] + rag(*words)[2]
 
 
+def test_going_back_takes_no_paths(rag):
+    rag("index", "articles", "-q")
+    code, _, err = rag("index", "articles", "--rollback")
+    assert (code, "--rollback takes no files and folders" in err) == (1, True)
+
+
 def test_without_articles_the_hint_names_the_index_that_was_asked_for(place, rag):
     shutil.rmtree(place / "articles")
     assert "name your folder: rag index FOLDER --index nowhere\n" in rag("ask", QUESTION, "--index", "nowhere")[2]

@@ -163,7 +163,7 @@ def _read_scored(file: Path) -> dict[str, ScoredTopic]:
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise QuestionError(
                     f"{file}:{line} is no scored answer",
-                    hint=f"write them with: rag eval DATASET --answers {file.name}; "
+                    hint="write them with: rag eval DATASET --answers FILE; "
                     "what rag batch wrote needs its gold: --dataset DATASET",
                 ) from error
     return found
