@@ -57,7 +57,7 @@ SEED = 20261126
 INDEXED = 0.75  # of the articles; the rest gives the far questions
 LINE_FEED = re.compile(r"\s")
 HEADLINE = "[SEP]"  # JSQuAD writes "title [SEP] text"
-SIGNS = {"coverage": 1, "covered": 1, "whole": 1, "missing": -1, "margin": 1}
+SIGNS = {"coverage": 1, "covered": 1, "whole": 1, "missing": -1, "margin": 1, "reason": 1}
 
 
 @dataclass(frozen=True, slots=True)

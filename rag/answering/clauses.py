@@ -77,6 +77,7 @@ _MONTHS = _set(
     """
 )
 _QUALIFIES = _set("of from at for with")
+_MARKUP = frozenset("*_-•.")
 _OPENS = frozenset([",", "(", "—", "–"])
 _CLOSES = frozenset([",", ")", "—", "–"])
 _BREAKS = frozenset([";", ":", "“", "”", '"', "?", "!"])
@@ -194,6 +195,8 @@ def begins_clause(token: Token) -> bool:
 
 def speaks_as(tokens: Sequence[Token], start: int, end: int) -> Speaks:
     """Tell how whoever the phrase at `start` to `end` names speaks in a sentence, as its subject."""
+    if is_label(tokens, start, end):
+        return Speaks.SAYS
     verb = _verb_after(tokens, _behind_joined(tokens, end), start=start)
     if verb is None and _begins(tokens, start):
         verb = _verb_of_both(tokens, end)
@@ -212,6 +215,14 @@ def speaks_as(tokens: Sequence[Token], start: int, end: int) -> Speaks:
         if tokens[place].text in _BREAKS:
             break
     return Speaks.NOT
+
+
+def is_label(tokens: Sequence[Token], start: int, end: int) -> bool:
+    """Tell whether a name tells whose words follow, as in minutes: "Sanjay Rao: …", "**Ms Farrell:** …"."""
+    while end < len(tokens) and tokens[end].text in _MARKUP:
+        end += 1
+    before = [token for token in tokens[:start] if token.text not in _MARKUP]
+    return end < len(tokens) and tokens[end].text == ":" and all(token.plain in TITLES for token in before)
 
 
 def is_named_after(tokens: Sequence[Token], start: int, end: int) -> bool:

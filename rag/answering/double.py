@@ -10,6 +10,7 @@ import itertools
 import re
 
 from rag.answering.questions import ASKING, AUXILIARY
+from rag.index.lexical import mostly_unspaced
 
 _ASKS = f"(?:{ASKING})"
 _AUXILIARY = f"(?:{AUXILIARY}|isn['’]t|aren['’]t|wasn['’]t|weren['’]t|didn['’]t|doesn['’]t|don['’]t)"
@@ -50,6 +51,17 @@ _ASKING = re.compile(rf"^\W*{_BEFORE}{_ASKS}\b", re.IGNORECASE)
 _BEGINS_RELATIVE = re.compile(rf"{_BEFORE}(?:who|which|whom)\b", re.IGNORECASE)
 _PRONOUNS = frozenset({"it", "them", "him", "her"})
 _QUOTES = '"“”'
+_UNSPACED_BOUNDARY = re.compile(r"[，,、；;。？?！!\s]+(?:以及|还有|還有|并且|並且|又|また|そして)?")
+_ASKS_UNSPACED = re.compile(
+    r"什[么麼]|[谁誰]|哪|[几幾](?!乎)|多少|多[久长長高远遠大]|[为為]何|何[时時处處地人]|如何|怎|いつ|どこ|どの|どう|だれ|なぜ|なに|いくら|いくつ|何"
+)
+_KANA = re.compile(r"[\u3041-\u30ff]")
+_ENDS_JAPANESE = re.compile(r"(?:か|いくら|いつ|どこ|誰|なぜ|何)\Z")
+# What follows may belong to what is said, known or told, or to what is spoken of.
+_EMBEDS_UNSPACED = re.compile(
+    r"\A(?:对|對|关于|關於|就|至于|至於)|[说說问問]|知道|告诉|告訴|解释|解釋|认为|認為|表示|と(?:言|述|説明)|について"
+)
+_SHORTEST_UNSPACED = 5  # characters; "いつ、どこで" is one question
 _MOST = 3
 _LONGEST = 400  # characters
 
@@ -57,6 +69,8 @@ _LONGEST = 400  # characters
 def split_questions(question: str) -> tuple[str, ...]:
     """Return the questions that a question is made of, in its words; none if it is one alone."""
     text = " ".join(question.split())
+    if mostly_unspaced(text[:_LONGEST]):
+        return _split_unspaced(text)
     # In brackets stands what a follow-up goes back to.
     if len(text) > _LONGEST or any(mark in text for mark in "(" + _QUOTES):
         return ()
@@ -66,6 +80,16 @@ def split_questions(question: str) -> tuple[str, ...]:
         if _are_questions(several, text):
             return tuple(f"{part[0].upper()}{part[1:]}?" for part in several)
     return ()
+
+
+def _split_unspaced(text: str) -> tuple[str, ...]:
+    """Return the questions of a text in Chinese or Japanese: between commas, each with a word that asks."""
+    parts = [part for part in _UNSPACED_BOUNDARY.split(text) if part]
+    if not 1 < len(parts) <= _MOST or len(text) > _LONGEST or len(parts[0]) < _SHORTEST_UNSPACED:
+        return ()
+    asks = all(map(_ASKS_UNSPACED.search, parts))
+    whole = not _KANA.search(text) or all(map(_ENDS_JAPANESE.search, parts))
+    return tuple(f"{part}？" for part in parts) if asks and whole and not _EMBEDS_UNSPACED.search(parts[0]) else ()
 
 
 def _are_questions(parts: list[str], text: str) -> bool:

@@ -173,9 +173,11 @@ _HAN_LARGE = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8, "兆": 10*
 _HAN_NUMBER = re.compile(
     r"(?P<first>第)?(?P<number>(?:\d[\d,]*(?:\.\d+)?[十百千万萬亿億兆]*|[〇零一二两兩三四五六七八九十百千万萬亿億兆]+)+)"
 )
+_MAGNITUDE_ALONE = re.compile(r"[万萬亿億兆]+")
+_SOME = re.compile(r"[几幾数數]\Z")
 _HAN_PART = re.compile(r"(\d[\d,]*(?:\.\d+)?)|([〇零一壹二两兩三四五六七八九])|([十百千])|([万萬亿億兆])")
 _HAN_COUNTER = re.compile(
-    r"[年月日号號人个個名次回件社国國家歳岁倍%％位所项項点點层層台辆艘架条條只匹头篇本册枚分秒時时元円美日度]|つ|か[国月所]|ヶ|カ国"
+    r"[年月日号號人个個名次回件社国國家歳岁倍%％位所项項点點层層台辆艘架条條只匹头篇本册枚分秒時时元円美日度天周週班]|つ|か[国月所]|ヶ|カ国"
 )
 _HAN_FRACTION = re.compile(
     r"(?P<all>[\d.]+|[一二三四五六七八九十百]+)分(?:之|の)(?P<part>[\d.]+|[〇零一二三四五六七八九十百点]+)"
@@ -326,6 +328,8 @@ def _find_east_asian(text: str) -> Iterator[Quantity]:
         counted = bool(match["first"]) or bool(_HAN_COUNTER.match(behind))
         if has_digits and not (_CJK.match(number[-1]) or _CJK.match(behind) or (before and _CJK.match(before[-1]))):
             continue  # the English forms read it
+        if not has_digits and (_MAGNITUDE_ALONE.fullmatch(number) or _SOME.search(before)):
+            continue  # 万人次 heads a column, 数百人 are some hundreds
         if not has_digits and not counted and (len(number) < 2 or not re.search(r"[十百千万萬亿億兆]", number)):  # noqa: PLR2004
             continue
         value = _han_value(number)

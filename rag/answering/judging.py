@@ -56,10 +56,22 @@ _ITEM = re.compile(
     r"(?:one|another)(?: of \w+)? (?:is|was|concerns?))\b",
     re.IGNORECASE,
 )
-_MARKED = re.compile(r"[ \t]*(?:[-*+•‣·–]|\(?(?:\d{1,2}|[a-z])[.)])[ \t]+\S")
+_MARKED = re.compile(
+    r"(?P<indent>[ \t]*)(?:(?:(?P<bullet>[-*+•‣·–])|\(?(?:(?P<number>\d{1,2})|(?P<letter>[a-z]{1,4}))[.)])[ \t]+"
+    r"|(?P<row>\|)[ \t]*)\S"
+)
+_ENDED = re.compile(r"[.!?。！？…;；,，|][\"'”’」』)\]*_]*\Z")
 _RULE = re.compile(r"[ \t]*\n[ \t]*\|[ \t:|-]+(?:\n|$)")  # what stands under the names of a table's columns
 _BEGINNING = 4
 _NAME = re.compile(r"(?<!^)\b[A-Z]\w*|\d+(?:[.,]\d+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """How far an item is indented, and what marks it: a bullet, a number, a letter, or the rule of a row."""
+
+    indent: int
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +86,12 @@ class Reading:
     only: tuple[Span, ...] | None = None
 
     def sentences(self) -> list[tuple[Span, str]]:
-        """Return the sentences of the passage that may answer, as offsets into the article and as text."""
+        """Return the sentences of the passage that may answer, as offsets into the article and as text.
+
+        The row with the names of a table's columns answers nothing.
+        """
         spans = self.hit.passage.sentences if self.only is None else self.only
-        return [(span, self.article.text[span.start : span.end]) for span in spans]
+        return [(span, self.article.text[span.start : span.end]) for span in spans if not self._names_columns(span)]
 
     def before(self, place: Span) -> Span | None:
         """Return the sentence before a place in the passage; None where it begins with that."""
@@ -86,12 +101,16 @@ class Reading:
         """Return the sentences of the passage that tell what the one at a place announces ("I see three obstacles.").
 
         Those are the items of a list, or the ones that begin with "First", "The second" and the like, if the next one
-        does, or else the next.
+        does, or else the next. A question is told by what is said next.
         """
         text = self.article.text
         if self._announces_list(place):
             behind = sorted(span for span in self.hit.passage.sentences if span.start >= place.end)
-            return list(itertools.takewhile(self._is_in_list, behind))
+            own = self._level(place)
+            return list(itertools.takewhile(lambda span: self._level(span) not in {None, own}, behind))
+        if is_question(text[place.start : place.end]):
+            said = min((span for span in self.hit.passage.sentences if span.start >= place.end), default=None)
+            return [] if said is None else [said]
         match = _ANNOUNCES.search(text[place.start : place.end])
         if match is None or match.end() < place.end - place.start:
             return []
@@ -106,27 +125,40 @@ class Reading:
         That is the sentence that announces the list, or the row with the names of the columns.
         """
         before = sorted((span for span in self.hit.passage.sentences if span.end <= place.start), reverse=True)
-        if self._line_at(place).startswith("|"):
-            rows = itertools.takewhile(lambda span: self._line_at(span).startswith("|"), before)
-            return next((row for row in rows if _RULE.match(self.article.text, row.end)), None)
-        if not self._is_in_list(place):
+        own = self._level(place)
+        if own is None:
             return None
-        first = next(itertools.dropwhile(self._is_in_list, before), None)
+        if own.kind == "row":
+            rows = itertools.takewhile(lambda span: self._level(span) == own, before)
+            return next(filter(self._names_columns, rows), None)
+        first = next((span for span in before if not self._stands_below(span, own)), None)
         return first if first is not None and self._announces_list(first) else None
+
+    def _names_columns(self, place: Span) -> bool:
+        level = self._level(place)
+        return level is not None and level.kind == "row" and _RULE.match(self.article.text, place.end) is not None
 
     def _announces_list(self, place: Span) -> bool:
         sentence = self.article.text[place.start : place.end]
         follows = min((span for span in self.hit.passage.sentences if span.start >= place.end), default=None)
-        announces = sentence.endswith((":", "：")) or _ANNOUNCES.search(sentence) is not None
-        return announces and follows is not None and self._is_in_list(follows) and not self._is_in_list(place)
+        if follows is None or (_ENDED.search(sentence) and not _ANNOUNCES.search(sentence)):
+            return False
+        own, below = self._level(place), self._level(follows)
+        if own is None or below is None:
+            return below is not None
+        apart = "\n\n" in self.article.text[place.end : follows.start]
+        return below.indent > own.indent or (below.kind not in {own.kind, "row"} and not apart)
 
-    def _is_in_list(self, place: Span) -> bool:
-        return _MARKED.match(self._line_at(place)) is not None
+    def _stands_below(self, place: Span, own: _Level) -> bool:
+        """Tell whether a sentence is another item of the list of an item, or below one."""
+        level = self._level(place)
+        return level is not None and (level == own or level.indent > own.indent)
 
-    def _line_at(self, place: Span) -> str:
-        """Return the line that a sentence stands in, up to its end."""
+    def _level(self, place: Span) -> _Level | None:
+        """Return where in lists an item stands, or a sentence in its first line; a row of a table is an item too."""
         text = self.article.text
-        return text[text.rfind("\n", 0, place.start) + 1 : place.end].lstrip()
+        match = _MARKED.match(text, text.rfind("\n", 0, place.start) + 1, place.end)
+        return None if match is None else _Level(len(match["indent"].expandtabs(4)), str(match.lastgroup))
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,14 +251,24 @@ def contains_wanted(asked: Asked, text: str, question: str) -> float:
     return float(any(match.casefold() not in known for match in pattern.findall(text)))
 
 
+def is_question(text: str) -> bool:
+    """Tell whether a sentence asks something."""
+    return text.rstrip("\"'”’」』)*_ ").endswith(("?", "？"))
+
+
 def leans(text: str) -> bool:
     """Tell whether a sentence cannot be understood without the one before it ("It did so …")."""
     return bool(_LEANS.match(text))
 
 
+def asks_why(question: str) -> bool:
+    """Tell whether a question asks for a reason."""
+    return _WHY.search(question) is not None
+
+
 def gives_reason(question: str, text: str) -> bool:
     """Tell whether a question asks why, and a text says why something is so."""
-    return bool(_WHY.search(question) and _REASON.search(text))
+    return asks_why(question) and _REASON.search(text) is not None
 
 
 def unmatched_names(question: str, text: str) -> float:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.answering.figures import Figure, Moment, figure_key, find_figures
-from rag.answering.judging import Finding, Logistic, Reading, Verdict, coverage, gives_reason
+from rag.answering.judging import Finding, Logistic, Reading, Verdict, asks_why, coverage, gives_reason
 from rag.answering.questions import Wanted, analyse
 from rag.index.lexical import terms
 from rag.passages import embedded_text, header
@@ -34,9 +34,23 @@ _ASKING = re.compile(
     r"|几[个個年月天人次名位]?|幾[个個年月天人次名位]?|多少|多[久大長长高]|如何|怎[么麼样樣]|何[时時年月日人处處地种種者]?|是否|[吗嗎呢]|[请請][问問]"
     r"|いつ|どこ|だれ|なに|なん|なぜ|どうして|どの(?:ような|よう)?|どんな|どう|いくつ|いくら|(?:でしょう|です|ます)か|か[。？?]*$"
 )
+# What a number is asked for with, and those that count the same.
+_COUNTED = re.compile(r"(?:几|幾|多少|何)([个個人名位天日年次回社家班种種歳岁倍])")
+_COUNTERS = ("人名位", "天日", "年", "次回班", "社家", "个個", "种種", "歳岁", "倍")
+_ALL_COUNTERS = frozenset("".join(_COUNTERS))
 _USUAL_LENGTH = 40
 _FIGURES = frozenset({Wanted.DATE, Wanted.NUMBER})  # what is asked for that is told by its form
 _RAREST = 1 / 3  # of a question's words
+# What a follow-up leans on stands behind it in brackets, and says less of what is asked than the follow-up itself.
+_LEANING = re.compile(r"(?P<typed>.+[？?。])（(?P<earlier>[^（）]+)）", re.DOTALL)
+_EARLIER_WEIGHT = 0.35
+# So much of the confidence is left where an article tells of another year than is asked about, or nothing in it is what
+# a bare "为什么？" asks for.
+_BESIDE = 0.1
+# With these, a year is where a time begins or ends, or another one is meant than is written.
+_SPAN_OF_YEARS = re.compile(
+    r"以来|以來|以后|以後|之后|之後|以降|以前|之前|から|まで|至|到|年[间間]|同期|[前昨去上]年|年前|相比|比べ"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +76,7 @@ class DecisionFeatures:
 
     `coverage` and `covered` are those of the sentence, `whole` is how much of the question's words stands in its
     passage, `missing` the share of the rarest of them that does not, and `margin` how far the next best sentence is.
+    `reason` tells whether it gives the reason that is asked for, ½ where none is.
     """
 
     coverage: float
@@ -69,6 +84,7 @@ class DecisionFeatures:
     whole: float
     missing: float
     margin: float
+    reason: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,28 +140,33 @@ class MatchingJudge:
         if not ranked:
             return Verdict((), 0.0)
         findings = tuple(Finding(one.reading, one.span, one.score, short_answer=one.short_answer) for one in ranked)
-        return Verdict(findings, self._models.decision(astuple(self.decision(question, ranked))))
+        confidence = self._models.decision(astuple(self.decision(question, ranked)))
+        beside = _is_of_another_year(question, ranked[0]) or not _fits(question, ranked[0])
+        return Verdict(findings, confidence * (_BESIDE if beside else 1.0))
 
     def rank(self, question: str, readings: Sequence[Reading]) -> list[Weighed]:
         """Return every sentence of the passages once, best first."""
-        wanted, (words, weights) = analyse(question).wanted, self._words(question)
+        wanted, (words, weights) = analyse(_typed(question)).wanted, self._words(question)
+        counter = _counter_in(question)
         own = {figure_key(figure) for figure in find_figures(question)}
         top = max((reading.hit.score for reading in readings), default=0.0) or 1.0
         found: dict[tuple[str, Span], Weighed] = {}
         for reading in sorted(readings, key=lambda reading: reading.hit.rank):
             for span, text in reading.sentences():
-                figures = _wanted_figures(wanted, text, own=own)
+                figures = _wanted_figures(wanted, text, own=own, counter=counter)
                 features = SentenceFeatures(
                     coverage=coverage(words, weights, text),
                     covered=coverage(words, weights, _in_context(reading, span)),
                     passage=reading.hit.score / top,
                     wanted=float(bool(figures)) if wanted in _FIGURES else 0.5,
-                    reason=float(gives_reason(question, text)),
+                    reason=float(gives_reason(_typed(question), text)),
                     long=math.log1p(len(text) / _USUAL_LENGTH),
                 )
-                score, short = self._models.sentence(astuple(features)), _only(figures, span)
+                score, short = self._models.sentence(astuple(features)), _only(figures, span, text)
                 found.setdefault((reading.article.id, span), Weighed(reading, span, features, score, short))
-        return sorted(found.values(), key=lambda one: (-one.score, one.reading.hit.rank, one.span))
+        return sorted(
+            found.values(), key=lambda one: (not _fits(question, one), -one.score, one.reading.hit.rank, one.span)
+        )
 
     def decision(self, question: str, ranked: Sequence[Weighed]) -> DecisionFeatures:
         """Return what tells an answer from a near miss; `ranked` is best first."""
@@ -160,37 +181,91 @@ class MatchingJudge:
             whole=coverage(words, weights, page),
             missing=sum(word not in there for word in rarest) / max(len(rarest), 1),
             margin=best.score - ranked[1].score if len(ranked) > 1 else best.score,
+            reason=best.features.reason if asks_why(_typed(question)) else 0.5,
         )
 
     def _words(self, question: str) -> tuple[list[str], NDArray[np.float64]]:
         """Return the words that a question names something with, and how telling each is."""
         words = sorted(set(terms(_ASKING.sub(" ", question))))
-        return words, self._rarity(words)
+        typed = set(terms(_ASKING.sub(" ", _typed(question))))
+        return words, self._rarity(words) * [1.0 if not typed or word in typed else _EARLIER_WEIGHT for word in words]
 
     @cached_property
     def _models(self) -> Calibration:
         return Calibration.read(self._calibration)
 
 
+def _typed(question: str) -> str:
+    """Return a question without what it leans on."""
+    leaning = _LEANING.fullmatch(question)
+    return leaning["typed"] if leaning else question
+
+
+def _fits(question: str, one: Weighed) -> bool:
+    """Tell whether a sentence holds what a bare follow-up ("いくらですか？") asks for, which has no words of its own."""
+    typed = _typed(question)
+    if typed == question or terms(_ASKING.sub(" ", typed)):
+        return True
+    if asks_why(typed):
+        return bool(one.features.reason)
+    return bool(one.features.wanted)
+
+
+def _is_of_another_year(question: str, best: Weighed) -> bool:
+    """Tell whether a question asks about a year, and a sentence tells of others, or none does around it."""
+    asked = _years_in(_typed(question))
+    if not asked or _SPAN_OF_YEARS.search(question) or _SPAN_OF_YEARS.search(best.text):
+        return False
+    told = _years_in(best.text)
+    return asked.isdisjoint(told or _years_in(embedded_text(best.reading.article, best.reading.hit.passage)))
+
+
+def _years_in(text: str) -> set[int]:
+    return {one.year for one in find_figures(text) if isinstance(one, Moment) and one.year is not None}
+
+
 def _in_context(reading: Reading, span: Span) -> str:
-    before = reading.before(span)
+    before = reading.introduced(span) or reading.before(span)
     head = f"{reading.article.text[before.start : before.end]} " if before else ""
     return f"{header(reading.article)} {head}{reading.article.text[span.start : span.end]}"
 
 
-def _wanted_figures(wanted: Wanted, text: str, *, own: AbstractSet[str]) -> list[Figure]:
-    """Return the figures of a text that are of the kind that is asked for, and not the question's `own`, by key."""
+def _counter_in(question: str) -> str | None:
+    """Return the characters one of which stands behind the number that is asked for; None if any may."""
+    match = _COUNTED.search(_typed(question))
+    return next((group for group in _COUNTERS if match[1] in group), None) if match else None
+
+
+def _wanted_figures(wanted: Wanted, text: str, *, own: AbstractSet[str], counter: str | None) -> list[Figure]:
+    """Return the figures of a text that are of the kind that is asked for, and not the question's `own`, by key.
+
+    Those with another counter than is asked for are left out where one has that.
+    """
     if wanted not in _FIGURES:
         return []
-    return [
+    found = [
         figure
         for figure in find_figures(text)
         if isinstance(figure, Moment) == (wanted is Wanted.DATE) and figure_key(figure) not in own
     ]
+    counted = [figure for figure in found if counter and (_counter_behind(figure, text) or "-")[0] in counter]
+    return counted or found
 
 
-def _only(figures: Sequence[Figure], sentence: Span) -> Span | None:
-    """Return the place of a sentence's figure in the article, where there is one alone."""
+def _counter_behind(figure: Figure, text: str) -> str:
+    """Return what a number counts, if it says so: of "7,980人" the last character."""
+    if isinstance(figure, Moment):
+        return ""
+    if text[figure.end - 1] in _ALL_COUNTERS:
+        return text[figure.end - 1]
+    return text[figure.end : figure.end + 1] if text[figure.end : figure.end + 1] in _ALL_COUNTERS else ""
+
+
+def _only(figures: Sequence[Figure], sentence: Span, text: str) -> Span | None:
+    """Return the place of a sentence's figure in the article, with what it counts, where there is one alone."""
     if len(figures) != 1:
         return None
-    return Span(sentence.start + figures[0].start, sentence.start + figures[0].end)
+    (figure,) = figures
+    counter = _counter_behind(figure, text)
+    longer = len(counter) if counter and text[figure.end - 1] not in _ALL_COUNTERS else 0
+    return Span(sentence.start + figure.start, sentence.start + figure.end + longer)

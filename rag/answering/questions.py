@@ -61,22 +61,24 @@ _YES_NO = re.compile(
     r"|(?:です|ます|でした|ました|ません)か[?？。]?\W*$",
     re.IGNORECASE,
 )
+_ASKS_JAPANESE = re.compile(r"いつ|どこ|どの|どれ|どちら|どんな|どう|だれ|なに|なん|なぜ|いくら|いくつ|[誰何]")
 _NUMBER = re.compile(
     r"\bhow (?:many|much|large|big|high|far|old|long|often|tall|deep|sharply|steeply)\b|\bby how\b"
     r"|\bwhat (?:\w+ ){0,2}(?:percentage|percent|proportion|share|number|amount|value|rate|total|figure|volume|"
-    r"fraction|size|sum|price|cost|quantity)\b|多少|几(?:个|人|家|次|年|名)|幾|何(?:人|社|件|個|年|回|名|パーセント|％|%)|いくら|いくつ",
+    r"fraction|size|sum|price|cost|quantity)\b|多少|多[久长長高远遠大重]|几(?![乎号號]|月几?[日号])|幾"
+    r"|何(?:人|社|件|個|年間|年も|回|名|歳|倍|割|品目|種類|か国|カ国|ヶ国|ヵ国|時間|日間|週間|か月|トン|メートル|キロ|パーセント|％|%)|どのくらい|どれ(?:くらい|ほど)|いくら|いくつ",
     re.IGNORECASE,
 )
 _DATE = re.compile(
     r"\bwhen\b|\b(?:what|which|on what|in what|in which|on which|since what) "
-    r"(?:year|month|day|date|days|dates|time|years|weekday)\b|哪(?:一)?(?:年|天|月)|何时|何時|什么时候|什麼時候|いつ|何月|何日",
+    r"(?:year|month|day|date|days|dates|time|years|weekday)\b|哪(?:一)?(?:年|天|月)|几(?:月几?[日号]|号)|何时|何時(?!間)|什么时候|什麼時候|いつ|何月|何日(?!間)|何年(?!間|も)",
     re.IGNORECASE,
 )
 _NAME = re.compile(
     r"\b(?:who|whom|whose)\b|\bwhere\b|\b(?:which|what) (?:\w+ ){0,2}(?:company|companies|firms?|city|cities|country|"
     r"countries|nation|person|people|official|officials|minister|leader|politician|analyst|analysts|expert|researcher|"
     r"scholar|organi[sz]ations?|institution|institute|university|newspaper|agency|outlet|media|province|prefectures?|"
-    r"region|place|venue|name|names)\b|谁|誰|哪里|哪裡|哪个|哪家|どこ|どの",
+    r"region|place|venue|name|names)\b|谁|誰|哪里|哪裡|哪个|哪家|どこ|どの(?!くらい)",
     re.IGNORECASE,
 )
 
@@ -101,7 +103,8 @@ _TIME_WORDS = frozenset(
     """.split()  # noqa: SIM905  # as above
 )
 _JOINING = re.compile(
-    r"\b(?:and|as well as|versus|vs|unlike|compared?|opposed|contrast|against|differ)\b|[,和与與跟及と、]",
+    r"\b(?:and|as well as|versus|vs|unlike|compared?|opposed|contrast|against|differ)\b|[,和与與跟及と、]"
+    r"|[中日美米韩韓俄]{2}(?:两国|兩國|両国|双方|雙方|政府|对|對|就|は|の)",
     re.IGNORECASE,
 )
 _JOINED = re.compile(
@@ -165,7 +168,7 @@ def _kind(question: str) -> Kind:
         return Kind.VIEWS
     if _EXPLANATION.search(question):
         return Kind.EXPLANATION
-    if _YES_NO.search(question):
+    if _YES_NO.search(question) and not _ASKS_JAPANESE.search(question):
         return Kind.YES_NO
     return Kind.FACT
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from rag.answering.judging import Finding, Verdict, leans
+from rag.answering.judging import Finding, Verdict, is_question, leans
 from rag.answering.questions import Asked, Kind, analyse
 from rag.records import Citation, Claim, Said, Span
 
@@ -225,7 +225,7 @@ def _cite(finding: Finding, marker: int) -> Citation:
 
 
 def _short_answer(finding: Finding) -> str | None:
-    span = finding.short_answer
+    span = None if is_question(finding.text) else finding.short_answer
     return None if span is None else _SPACE.sub(" ", finding.reading.article.text[span.start : span.end])
 
 

@@ -371,7 +371,14 @@ def _distance(similarity: float | None) -> float:
 
 def _short_answer(candidate: Candidate, in_context: PassageReading) -> Span | None:
     found = in_context.best_within(0, len(candidate.text))
-    return Span(candidate.span.start + found.start, candidate.span.start + found.end) if found else None
+    if found is None:
+        return None
+    start, end = found.start, found.end
+    if candidate.text.startswith("|") and "|" in (inside := candidate.text[start:end].strip("| ")):
+        inside = inside.partition("|")[0].strip()
+        start = candidate.text.index(inside, start)
+        end = start + len(inside)
+    return Span(candidate.span.start + start, candidate.span.start + end)
 
 
 def _sureness(features: PassageFeatures) -> float:

@@ -33,17 +33,29 @@ _FORMS = tuple(
         rf"{_PARTIES}は(?:それぞれ)?、?(?P<topic>[^？?]+?)(?:について|に関して|に対して|をめぐって|を)(?:それぞれ)?、?{_JA_SAY}.*",
         rf"(?P<topic>[^？?、]+?)(?:について|に関して|に対して|をめぐって)、?{_PARTIES}は(?:それぞれ)?{_JA_SAY}.*",
         rf"(?P<topic>[^？?]+?)に(?:対する|ついての|関する){_PARTIES}の{_JA_NOUN}.*",
+        rf"{_PARTIES}の(?P<topic>[^？?の]+?)に(?:対する|ついての|関する)(?:それぞれの)?{_JA_NOUN}.*",
+        rf"{_PARTIES}(?:各自|分别|分別)(?P<topic>)(?:都)?{_ZH_SAY}.*",
+        rf"{_PARTIES}は(?P<topic>)それぞれ、?{_JA_SAY}.*",
     )
 )
 # 和 and 与 stand within words too: 共和国, 和平, 与会.
 _BETWEEN = re.compile(
     r"(?<!共)[和](?![平解谐諧睦])|[与與](?![会會])|[跟及]|以及|、|(?<=[^ぁ-ん])[とや](?=[^ぁ-ん])|および"
 )
+# Two countries by a sign each: 中日, 日中両国.
+_PAIR = re.compile(r"([中日美米韩韓俄])([中日美米韩韓俄])(?:两国|兩國|両国|双方|雙方|政府)?")
+_COUNTRIES = {"中": "中国", "日": "日本", "美": "美国", "米": "米国", "韩": "韩国", "韓": "韓国", "俄": "俄罗斯"}
+_EACH = re.compile(r"各自|分别|分別|それぞれ、?")
 _NAME = re.compile(r"[\u30a1-\u30fa\u30fc\u3400-\u9fffA-Za-zＡ-Ｚ0-9·・]{2,14}")
 _ASKS = re.compile(r"[什谁誰哪何怎]|双方|雙方|两国|兩國|両国")
 _ZH_VERB = (
     r"(?:说|說|表示|称|稱|认为|認為|指出|强调|強調|要求|批评|批評|谴责|譴責|反对|反對|宣布|呼吁|呼籲|主张|主張|回应|回應|敦促|承诺|承諾|"
     r"否认|否認|警告|抗议|抗議|支持|欢迎|歡迎|希望|担心|擔心|重申|声明|聲明|解释|解釋)"
+)
+# Who may speak for a name: 日本政府, 中国商務省の報道官、何亜平氏; what else goes by it does not: 日本の規制.
+_JA_SPEAKER = (
+    r"(?:(?:側|政府|当局|政権|の?[^。、はが「」“”]{0,12}?(?:省|庁|相|大臣|報道官|大使|大使館|長官|主席|大統領|委員会|協会|代表|"
+    r"知事|教授|長|氏|さん))(?:の[^。、はが「」“”]{1,8})?(?:、[^。、はが「」“”]{1,10})?)?"
 )
 _JA_VERB = re.compile(
     r"述べ|語っ|話し|表明|主張|批判|求め|反発|発表|説明|強調|指摘|訴え|反論|否定|警告|抗議|歓迎|支持|懸念|言っ|言い|呼びかけ|"
@@ -58,10 +70,13 @@ def match_unspaced(question: str) -> tuple[Sequence[str], Sequence[str], str] | 
         match = form.fullmatch(plain)
         if match is None:
             continue
-        parties = [part for part in _BETWEEN.split(match["parties"]) if part]
+        pair = _PAIR.fullmatch(match["parties"])
+        parties = [_COUNTRIES[sign] for sign in pair.groups()] if pair else _BETWEEN.split(match["parties"])
+        parties = [part for part in parties if part]
         if len(set(parties)) == len(parties) > 1 and all(_may_speak(part) for part in parties):
             start, end = match.span("parties")
-            return parties, [f"{plain[:start]}{party}{plain[end:]}？" for party in parties], match["topic"]
+            before, after = plain[:start], _EACH.sub("", plain[end:])
+            return parties, [f"{before}{party}{after}？" for party in parties], match["topic"]
     return None
 
 
@@ -78,6 +93,6 @@ def speaks_unspaced(names: Sequence[str], sentence: str) -> bool:
             return True
         if re.search(rf"(?:据|據|根据|根據){called}|{called}[^。、]{{0,10}}(?:によると|によれば)", plain):
             return True
-        if re.search(rf"{called}[^。、はが]{{0,12}}[はが]", plain) and _JA_VERB.search(plain):
+        if re.search(rf"{called}{_JA_SPEAKER}[はが]", plain) and _JA_VERB.search(plain):
             return True
     return False

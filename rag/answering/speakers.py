@@ -17,6 +17,7 @@ from rag.answering.clauses import (
     Token,
     begins_clause,
     goes_on,
+    is_label,
     is_named_after,
     is_office,
     is_speaker,
@@ -63,9 +64,18 @@ def statements_of(parties: Sequence[str], article: Article, sentences: Sequence[
         return found
     voices = [Voice(party, article.text) for party in parties]
     spoke = [Speaks.NOT] * len(parties)
+    labelled: int | None = None
+    end: int | None = None
     for span in sentences:
         text = article.text[span.start : span.end]
         speaking = [voice.speaks(text) for voice in voices]
+        if end is None or "\n" in article.text[end : span.start]:
+            if labelled is not None:
+                spoke = [Speaks.NOT] * len(parties)
+            labelled = next((number for number, voice in enumerate(voices) if voice.labels(text)), None)
+        if labelled is not None:
+            speaking = [Speaks.SAYS if number == labelled else Speaks.NOT for number in range(len(voices))]
+        end = span.end
         loudest = max(speaking)
         for number, speaks in enumerate(speaking):
             told_by_other = speaks is Speaks.AS_TOLD and loudest >= Speaks.ACTS
@@ -107,6 +117,11 @@ class Voice:
         if found < Speaks.NAMED and any(is_named_after(tokens, start, end) for start, end in named):
             return Speaks.NAMED
         return found
+
+    def labels(self, sentence: str) -> bool:
+        """Tell whether a sentence begins with the name of this party as that of who says it: "Sanjay Rao: …"."""
+        tokens = () if self._unspaced else tokens_of(sentence)
+        return any(is_label(tokens, *place) for place in self._named(tokens))
 
     def _phrases(self, tokens: Sequence[Token], named: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         """Yield the phrases that name the party, or somebody who speaks for it."""

@@ -168,6 +168,8 @@ def _replaced(what: str, last: Turn, *, corrected: bool = False, old: str | None
     place = _place_of(core, asked, preposition=preposition, corrected=corrected)
     if place is not None:
         start, end = place
+        if re.search(r"\b(?:the|a|an|this|that)\s+$", asked[:start], re.IGNORECASE):
+            core = re.sub(r"^(?:the|a|an)\s+", "", core, flags=re.IGNORECASE)
         return Leaning(asked[:start] + core + asked[end:], made_of_last=True)
     if YEAR.fullmatch(core) or preposition is not None:
         return Leaning(f"{asked.rstrip('?.! ')} {preposition or 'in'} {core}?", made_of_last=True)

@@ -41,13 +41,15 @@ NOT_NAMES = frozenset(
     could did do does each everybody everyone everything nobody nothing somebody someone something explain for from
     had has have he her his how if in is it its list many may might more most name no not of on one or our please
     several she should since so some such tell that the their then there these they this those to under was we were
-    what when where which while who whom whose why will with would yes you i i'm do you
+    what when where which while who whom whose why will with would yes you i i'm do you two three four five six seven
+    eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty
     """.split()  # noqa: SIM905  # a list of strings would be forty lines
 )
 _SPEECH = r"(?:said|says|told|asked|added|argued|noted|stressed|warned|called|pointed|expects?|believes?|thinks?|sees)"
 _SPEAKS = re.compile(rf"^(?:,[^.;]{{1,120}}?,|,)?\s+(?:also\s+|then\s+)?{_SPEECH}\b", re.IGNORECASE)
 _SPOKEN = re.compile(rf"(?:according to|{_SPEECH}|Mr|Mrs|Ms|Dr|Prof|President|Minister|Governor|Ambassador|Sir|Lord)"
                      r"[.,]?\s+$", re.IGNORECASE)  # fmt: skip
+_TITLED = re.compile(r"(?:Mr|Mrs|Ms|Dr|Prof|Professor|Judge|Justice|Sir|Lord|Lady|Captain|Father|Sister)\.? [A-Z]")
 _AT = re.compile(r"\b(?:in|at|near|from|to|outside|inside|across)\s+(?:the\s+)?$", re.IGNORECASE)
 _GROUP = re.compile(
     r"\b(?:Ministry|University|Institute|Company|Companies|Corporation|Bank|Organi[sz]ation|Association|Council|Party|"
@@ -104,7 +106,7 @@ def role_of(name: str, before: str, after: str) -> Role:
         return Role.PLACE
     if _GROUP.search(name) or _PEOPLE.search(name):
         return Role.GROUP
-    if _SPEAKS.match(after) or _SPOKEN.search(before):
+    if _TITLED.match(name) or _SPEAKS.match(after) or _SPOKEN.search(before):
         return Role.PERSON
     return Role.PLACE if _AT.search(before) else Role.UNKNOWN
 

@@ -32,6 +32,9 @@ from rag.answering import split_questions
             "Who is the mayor, who resigned in May, and when was he elected?",
             ("Who is the mayor, who resigned in May?", "When was he elected?"),
         ),
+        ("什么时候禁止的，为什么？", ("什么时候禁止的？", "为什么？")),
+        ("协定什么时候签署，由谁签署？", ("协定什么时候签署？", "由谁签署？")),
+        ("橋はいつ開きましたか、誰が設計しましたか。", ("橋はいつ開きましたか？", "誰が設計しましたか？")),
         ("Who laid out the plan, when, and why?", ("Who laid out the plan?", "When?", "Why?")),
         ("How many people died? Who won the cup?", ("How many people died?", "Who won the cup?")),
         ("Who won the cup and how many people died in May?", ("Who won the cup?", "How many people died in May?")),
@@ -63,7 +66,8 @@ def test_two_questions(question: str, parts: tuple[str, str]) -> None:
         "Why?",
         "",
         "trade and why it fell",
-        "什么时候禁止的，为什么？",
+        "对于为什么禁止，中国说了什么？",
+        "いつ、どこで署名されましたか？",
     ],
 )
 def test_one_question(question: str) -> None:

@@ -56,6 +56,45 @@ def test_the_sentence_that_answers_comes_first_and_only_a_figure_is_a_short_answ
     assert verdict.confidence >= BAR
 
 
+YEARS = "2023年的出口额为30亿元。出口的主要是汽车。"
+
+
+@pytest.mark.parametrize(
+    ("question", "answered"),
+    [
+        ("2023年的出口额是多少？", True),
+        ("2022年的出口额是多少？", False),
+        ("2021年以来的出口额是多少？", True),
+        ("出口额是多少？", True),
+    ],
+)
+def test_what_is_told_of_another_year_is_no_answer(question, answered):
+    assert (JUDGE.judge(question, [reading(YEARS)]).confidence >= BAR) == answered
+
+
+TOUR = "周遊券は11月1日に発売される。周遊券の価格は1万7000円である。"
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence"),
+    [
+        ("いくらですか？（周遊券はいつ発売されますか？）", "周遊券の価格は1万7000円である。"),
+        ("いつですか？（周遊券はいくらですか？）", "周遊券は11月1日に発売される。"),
+        ("なぜですか？（周遊券はいつ発売されますか？）", None),
+    ],
+)
+def test_a_bare_follow_up_is_answered_by_what_it_asks_for(question, sentence):
+    verdict = JUDGE.judge(question, [reading(TOUR)])
+    assert (verdict.findings[0].text if verdict.confidence >= BAR else None) == sentence
+
+
+def test_a_short_answer_says_what_it_counts_and_is_of_the_kind_that_is_asked_for():
+    text = "討論會有120位學者參加，為期兩天。"
+    for question, short in (("討論會為期幾天？", "兩天"), ("討論會有多少位學者參加？", "120位")):
+        span = JUDGE.judge(question, [reading(text)]).findings[0].short_answer
+        assert text[span.start : span.end] == short
+
+
 @pytest.mark.parametrize("question", ["火星上有多少座火山？", "誰がその小説を書いたのですか", "为什么？"])
 def test_a_question_about_something_else_is_declined(question):
     assert JUDGE.judge(question, READINGS).confidence < BAR

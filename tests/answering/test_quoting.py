@@ -160,6 +160,39 @@ def test_an_item_has_what_announces_its_list_and_a_row_the_names_of_its_columns(
     assert [citation.quote for citation in answer.citations] == quotes
 
 
+LEASE = """The Landlord may terminate without notice if
+
+(a) the Tenant is in arrears; or
+
+(b) the Tenant stores explosives.
+
+- Train
+  - First class from four hours on
+- Bus
+
+Q: Are dogs allowed?
+A: No. They bark.
+"""
+
+
+@pytest.mark.parametrize(
+    ("best", "quotes"),
+    [
+        (0, [0, 1, 2]),
+        (2, [0, 2]),
+        (4, [3, 4]),
+        (5, [5]),
+        (6, [6, 7]),
+    ],
+)
+def test_a_list_that_no_colon_announces_an_item_below_another_and_a_question_that_is_answered(best, quotes):
+    spans = tuple(split_sentences(LEASE))
+    reading = Reading(Hit(Passage("a", 0, 0, len(LEASE), spans), 1.0, 1), Article("a", "a.md", LEASE, title="A"))
+    answer = quoted(Kind.FACT, Finding(reading, spans[best], 0.9, short_answer=spans[best]))
+    assert [citation.start for citation in answer.citations] == [spans[number].start for number in quotes]
+    assert (answer.short_answer is None) == LEASE[spans[best].start : spans[best].end].endswith("?")
+
+
 ITEMS = "What stands in the way? I see three obstacles. %s That is all."
 
 

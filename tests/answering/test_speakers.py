@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from rag.answering.clauses import Speaks, goes_on
 from rag.answering.speakers import Voice, statements_of
 from rag.records import Article, Span
+from rag.sentences import split_sentences
 
 
 def article(*sentences):
@@ -131,6 +132,13 @@ def test_who_is_joined_to_another_speaks_too():
     assert said_by("works councils", "the mayor", sentences=sentences[:1]) == [[0], [0]]
     assert said_by("farmers", sentences=sentences[2:]) == [[]]
     assert said_by("Japan", sentences=["The board met Japan and the mayor welcomed it."]) == [[]]
+
+
+def test_in_minutes_a_name_before_a_colon_tells_whose_words_follow():
+    text = "Sanjay Rao: The budget grew. Tanabe asked why.\n\n**Ms Tanabe:** I cannot agree.\n\nThe board rose."
+    spans = split_sentences(text)
+    found = statements_of(["Sanjay Rao", "Tanabe"], Article(id="a", path="a.md", text=text, title="A"), spans)
+    assert [[spans.index(one.span) for one in own] for own in found] == [[0, 1], [2]]
 
 
 def test_who_begins_a_sentence_with_a_name_does_not_go_on_for_another():

@@ -40,6 +40,12 @@ WHO = Turn("谁访问了北京？", ("林芳正访问了北京。",), "林芳正
         (BAN, "But why?", "Why did Beijing ban Japanese seafood?"),
         (Turn("Did China ban seafood?"), "When?", "When did China ban seafood?"),
         (Turn("Why did it rain?", ("It rained for a week.",)), "Why?", "Why: It rained for a week?"),
+        (
+            Turn("How long has Judge Okonkwo been on the bench?", ("Nineteen years, she said.",), "Nineteen years"),
+            "Does she support cameras?",
+            "Does Judge Okonkwo support cameras?",
+        ),
+        (Turn("Who is the Landlord in the lease?"), "And the Tenant?", "Who is the Tenant in the lease?"),
         (SAID, "Why?", "Why: Kishida demanded that a buoy be removed?"),
         (Turn("What did Kishida open?"), "Why?", "Why did Kishida open?"),
         (SAID, "Who said so?", "Who said that Kishida demanded that a buoy be removed?"),
