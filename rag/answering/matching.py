@@ -202,7 +202,7 @@ def _typed(question: str) -> str:
 
 
 def _fits(question: str, one: Weighed) -> bool:
-    """Tell whether a sentence holds what a bare follow-up ("いくらですか？") asks for, which has no words of its own."""
+    """Tell whether a sentence holds what a bare follow-up ("いくらですか？") asks for, that has no word of its own."""
     typed = _typed(question)
     if typed == question or terms(_ASKING.sub(" ", typed)):
         return True
