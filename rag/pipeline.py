@@ -255,8 +255,10 @@ def _split_target(target: str, store: Store) -> _Target:
     places = {whole, *([] if from_line is None else [path])}
     at_path = [(str(row["id"]), row["path"] == whole) for row in store.outline() if row["path"] in places]
     if from_line is not None:
-        # Of the rows of a file, the one that begins there.
-        there = [pair for pair in at_path if store.article(pair[0]).first_line == from_line]
+        # Of the rows of a file, or the items of a feed, the last that begins there or before.
+        begin = {pair: store.article(pair[0]).first_line for pair in at_path}
+        before = [pair for pair in at_path if begin[pair] <= from_line]
+        there = [pair for pair in before if begin[pair] == max(map(begin.__getitem__, before))]
         at_path = there if len(there) == 1 else at_path
     if len(at_path) == 1:
         (article_id, by_path) = at_path[0]

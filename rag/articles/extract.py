@@ -24,11 +24,12 @@ class Extract:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One of a document's articles: its own id if it has one, its text, and everything else by name."""
+    """One of a document's articles: its own id if it has one, its text, everything else by name, and its first line."""
 
     id: str | None
     text: str
     values: Mapping[str, str]
+    line: int = 1
 
 
 @dataclass(frozen=True, slots=True)

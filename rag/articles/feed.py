@@ -94,7 +94,8 @@ def _mended(text: str) -> str:
 
     The declaration goes too: it names the encoding that the text was in. Lines stay where they are.
     """
-    return _SLIP.sub(_mend, _NO_XML.sub("\ufffd", _DECLARATION.sub("", text, count=1)))
+    plain = _DECLARATION.sub(lambda match: "\n" * match[0].count("\n"), text, count=1)
+    return _SLIP.sub(_mend, _NO_XML.sub("\ufffd", plain))
 
 
 def _mend(match: re.Match[str]) -> str:
@@ -186,7 +187,7 @@ def _read_item(element: _Element, told: _Channel, seen: dict[str, int], number: 
         text = _text(element) or values.get("title", "")
     except ArticleError as error:
         return Unread(error.message)
-    return Item(own, text, values) if text else Unread("it holds no text", empty=True)
+    return Item(own, text, values, line=element.sourceline or 1) if text else Unread("it holds no text", empty=True)
 
 
 def _as_id(written: str | None) -> str | None:

@@ -132,7 +132,7 @@ def _article_of_row(row: Row, file: ArticleFile) -> Article:
 
 def _article_of_item(item: Item, file: ArticleFile, *, number: int) -> Article:
     own = item.id or f"{file.id}:{number}"
-    draft = Draft(text=item.text, metadata=from_front_matter(item.values, origin="feed"))
+    draft = Draft(text=item.text, metadata=from_front_matter(item.values, origin="feed"), first_line=item.line)
     return _article(draft, id=own, path=file.path, title=own)
 
 

@@ -177,7 +177,12 @@ class Sandbox:
 def _item(told: dict[str, object]) -> Item | Unread:
     if "reason" in told:
         return Unread(str(told["reason"]), empty=bool(told["empty"]))
-    return Item(None if told["id"] is None else str(told["id"]), str(told["text"]), _texts(told["values"]))
+    return Item(
+        None if told["id"] is None else str(told["id"]),
+        str(told["text"]),
+        _texts(told["values"]),
+        line=int(str(told["line"])),
+    )
 
 
 def _texts(values: object) -> dict[str, str]:

@@ -53,6 +53,15 @@ def test_an_item_of_rss_is_an_article_with_the_feeds_own_metadata(tmp_path):
     assert set(article.origins.values()) == {"feed"}
 
 
+def test_an_item_is_cited_by_the_line_that_it_begins_on(tmp_path):
+    items = [f"\n<title>{name}</title>\n<description>It is {name}.</description>\n" for name in ("open", "closed")]
+    content = rss(*items)
+    articles, _ = read(tmp_path, content)
+    lines = content.decode().split("\n")
+    assert ["<item>" in lines[article.first_line - 1] for article in articles] == [True, True]
+    assert articles[0].first_line < articles[1].first_line
+
+
 def test_an_entry_of_atom_is_an_article_in_any_of_its_kinds_of_text(tmp_path):
     xhtml = (
         '<id>tag:1</id><title type="html">A &lt;i&gt;b&lt;/i&gt;</title><link rel="edit" href="https://g.example/edit"/>'
