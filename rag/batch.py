@@ -316,7 +316,7 @@ def _take_up(output: Path, kind: Kind, rows: Sequence[Row], *, stamp: Mapping[st
             lines[row_id], outcomes[row_id] = line, _outcome(record)
         elif why is not None:
             dropped[why] += 1
-    if dropped.keys() == {_NOT_IN_SET}:
+    if not lines and dropped.keys() == {_NOT_IN_SET}:
         raise AnswersError(
             f"{output} is there already, and holds answers to other questions alone",
             hint="choose another with: -o FILE",

@@ -22,7 +22,7 @@ T = TypeVar("T")
 # Keys, or beginnings of them, that decide what an index holds.
 _BUILT_WITH = ("encoder.", "passages.", "retrieval.k1", "retrieval.b")
 # A command in a hint that looks into an index.
-_LOOKS = re.compile(r"\brag (?:status|show|index)(?! --help)\b[^;]*")
+_LOOKS = re.compile(r"\brag (?:status|show|index)(?! --help)\b(?:'[^']*'|[^;'])*")
 
 
 def with_mending(function: Callable[P, T]) -> Callable[P, T]:

@@ -27,9 +27,12 @@ _TERMINATED = re.compile(r"[.!?。！？…:：;；][\"'”’」』)\]）*_]*\s
 
 # After these no sentence ends, whatever the next line begins with.
 _UNFINISHED = re.compile(
-    r"[,，、]$|(?<![\w.])(?:a|an|the|of|to|in|on|at|by|for|from|with|and|or|nor|unless|if|that|which|than|its|their|his|her|"
-    r"is|are|was|were|be|been|shall|must|Mr|Mrs|Ms|Dr|Prof)\.?$"
+    r"[，、]$|(?<![\w.])(?:a|an|the|of|and|or|nor|unless|if|whether|that|which|than|its|their|his|be|been|shall|must|Mr|Mrs|Ms|Dr)$"
 )
+_MAY_END = re.compile(r",$|(?<![\w.])(?:to|in|on|at|by|for|from|with|her|is|are|was|were)$")
+_TITLE_AT_END = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|Messrs)\.$")
+_MAY_GO_ON = "$€£¥“\"'‘("
+_FENCE = re.compile(r"```|~~~|[-=_*]{3,}$")
 _LABEL = re.compile(r"\w+:\s")
 
 _CLOSERS = "\"'”’»」』）)]】》〉"
@@ -40,8 +43,8 @@ _JAPANESE_CONTINUES = re.compile(r"(?:と|って|という|など|は|が|を|�
 _CONTINUES = re.compile(r"[,;:，、；：）」』”’»]|\.(?!\.)|[-–—]\s*[a-z]")
 _ELLIPSIS = re.compile(r"[…⋯.]{2,}|…")
 _RUN_IN_HEADING = re.compile(
-    r"(?:(?:Art\.?|Article|Sec\.?|Section|Clause|§{1,2})\s*\d{1,3}(?:\.\d{1,3})*[a-z]?|\d{1,2}(?:\.\d{1,2})*)\.?[:\s]\s*"
-    r"(?:[A-Z][\w’'-]*(?:,? (?:of|and|or|the|to|for|in) |,? )?){1,4}\."
+    r"(?:(?:Art\.?|Article|Sec\.?|Section|Clause|§{1,2})\s*\d{1,3}(?:\.\d{1,3})*[a-z]?[.:]?|\d{1,2}(?:\.\d{1,2})*[.:]|"
+    r"\d{1,2}\.\d{1,2})\s+[A-Z][\w’'-]*(?:(?:,? (?:of|and|or|the|to|for|in)|,)? [A-Z][\w’'-]*){0,3}\."
 )
 _DECIMAL_POINT = re.compile(r"\d[.．]\Z")
 _KANA = re.compile(r"[\u3041-\u30ff]")
@@ -83,6 +86,7 @@ _TOP_LEVEL_DOMAINS = _words(
 _CLOSING_MARKUP = re.compile(r"[*_]{1,3}(?=\s|$)")  # "**Tourism.** Receipts rose"
 _UNSPACED_STOP = re.compile(r"[.!?](?=[A-Za-z0-9])")
 _LEAST_WORDS_BEFORE = 3
+_LEAST_CHARACTERS = 20  # before a line break; "Dear all," and "Sign in" are lines of their own
 _LEAST_WORDS_AFTER = 2
 
 _SHORT_LINE = 40
@@ -155,7 +159,8 @@ def _runs(text: str, paragraph: Sequence[Span]) -> Iterator[list[Span]]:
         below = text[line.start : line.end].strip()
         if run:
             above = text[run[-1].start : run[-1].end].strip()
-            quoted = above.startswith(">") and below.startswith(">") and not _OWN_LINE.match(below[1:].lstrip())
+            inside = below[1:].lstrip()
+            quoted = above[1:].strip() and inside and above[0] == below[0] == ">" and not _OWN_LINE.match(inside)
             if HEADING.match(above) or above.startswith("|") or (_OWN_LINE.match(below) and not quoted):
                 yield run
                 run = []
@@ -166,19 +171,26 @@ def _runs(text: str, paragraph: Sequence[Span]) -> Iterator[list[Span]]:
 
 def _runs_on(above: str, below: str) -> bool:
     """Tell whether a sentence goes on from one line to the next, by how the one ends and the other begins."""
-    if not above or not below or _TERMINATED.search(above) or _LABEL.match(below):
+    if not above or not below or _FENCE.match(above):
         return False
-    if _UNFINISHED.search(above) and below[0].isalnum():
+    if _TITLE_AT_END.search(above) and below[0].isupper():
         return True
-    # A line that begins small itself may be a word of a list.
-    begun = len(above) >= _SHORT_LINE or not (above[0].islower() or above.isupper())
-    return below[0].islower() and begun
+    if _TERMINATED.search(above):
+        return False
+    begins_small = below[0].islower() or below[0].isdigit()
+    long = len(above) >= _SHORT_LINE
+    if _UNFINISHED.search(above) or (_MAY_END.search(above) and (begins_small or len(above) >= _LEAST_CHARACTERS)):
+        return below[0].isalnum() or below[0] in _MAY_GO_ON
+    if _LABEL.match(below) and not long:
+        return False
+    # A short line may be a word of a list, or a heading of one.
+    return below[0].islower() and (long or len(above.split()) >= _LEAST_WORDS_BEFORE) and not above.isupper()
 
 
 def _is_wrapped(lines: Sequence[str]) -> bool:
     """Tell whether a paragraph's lines end where the page was full and not where a sentence does."""
     full = [len(line) for line in lines[:-1] if not HEADING.match(line)]
-    if len(full) < 1 or max(full) > _WRAPPED_AT_MOST or not all(lines):
+    if len(full) < 1 or max(full) > _WRAPPED_AT_MOST:
         return False
     if any(_HAN.search(line) or _KANA.search(line) for line in lines):
         even = max(full) - min(full) <= _WRAPPED_CJK_RAGGED
@@ -203,6 +215,8 @@ def _cuts(block: str, *, language: str | None) -> list[int]:
     for cut in sorted({*found, *unspaced, *_closed_quotes(block)}):
         moved = _after_closers(block, cut)
         before, after = block[max(start, moved - _LOOK_BACK) : moved], block[moved : moved + _LOOK_AHEAD]
+        if start == 0 and _RUN_IN_HEADING.fullmatch(before.strip()) and not _LIST_MARKER.match(after):
+            continue  # "Art. 6 Notice. The period is …"
         if start < moved < len(block) and _is_boundary(before, after):
             cuts.append(moved)
             start = moved
@@ -294,8 +308,6 @@ def _is_boundary(sentence: str, rest: str) -> bool:
         return False
     if before[-1] in _CJK_CLOSERS and _JAPANESE_CONTINUES.match(after):
         return False
-    if _RUN_IN_HEADING.fullmatch(before):
-        return False  # "Art. 6 Notice. The period is …"
     if _DECIMAL_POINT.search(sentence) and rest[0].isdecimal():
         return False
     return before[-1] != "." or _ends_with_word(before, after)

@@ -254,6 +254,9 @@ def test_answers_to_other_questions_alone_are_not_thrown_away(answer, questions,
     with pytest.raises(AnswersError, match="answers to other questions alone"):
         answer(others, file)
     assert file.read_bytes() == kept
+    write_questions(questions, QUESTIONS[:1])
+    answer(questions, file)
+    assert len(records(file)) == 1
 
 
 def test_another_question_under_the_same_id_is_asked(answer, questions, tmp_path):

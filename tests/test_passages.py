@@ -210,7 +210,7 @@ def test_lines_wrapped_in_mid_sentence_are_one_sentence():
             "(a) the Licensee is insolvent, or",
             "(b) it is more than\n    90 days late.",
         ],
-        ["Notices are sent to Mr\nJonas Weber of Leeds,\nSpain."],
+        ["Notices are sent to Mr\nJonas Weber of the town of Leeds,\nSpain."],
         ["apples", "pears", "plums and more"],
         ["SUPPLY AGREEMENT", "between two firms"],
         ["Terms", "rent: 500 a month", "deposit: 900"],
@@ -219,6 +219,13 @@ def test_lines_wrapped_in_mid_sentence_are_one_sentence():
         ["3. Scope. This applies to all.", "It is new."],
         ["Article 9 was read.", "Nobody spoke."],
         ["前の年より３．１％増えた。", "増加は２年ぶり。"],
+        ["Sign in", "The mill was closed."],
+        ["The town lies by the\nsea: its harbour is old."],
+        ["The rules name 1.", "Notice.", "2. Payment.", "3. Assignment.", "The rest follows."],
+        ["12 Monkeys.", "The film was made in 1995."],
+        ["He met Mr.\nSmith at noon."],
+        ["A late fee of\n€15 is charged."],
+        ["```", "pip install rag"],
     ],
 )
 def test_a_condition_is_not_cut_off_at_the_end_of_a_line(expected):

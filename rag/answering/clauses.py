@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 
-from rag.answering.parties import OFFICE, SPEAKER
+from rag.answering.parties import GOVERNMENTS, OFFICE, SPEAKER
 from rag.answering.wording import word_key
 
 
@@ -219,10 +219,14 @@ def speaks_as(tokens: Sequence[Token], start: int, end: int) -> Speaks:
 
 def is_label(tokens: Sequence[Token], start: int, end: int) -> bool:
     """Tell whether a name tells whose words follow, as in minutes: "Sanjay Rao: …", "**Ms Farrell:** …"."""
+    name = " ".join(token.plain for token in tokens[start:end])
+    if name in GOVERNMENTS:  # a dateline: "Tokyo: The talks ended."
+        return False
     while end < len(tokens) and tokens[end].text in _MARKUP:
         end += 1
     before = [token for token in tokens[:start] if token.text not in _MARKUP]
-    return end < len(tokens) and tokens[end].text == ":" and all(token.plain in TITLES for token in before)
+    led = all(token.plain in TITLES or token.plain == "the" for token in before)
+    return led and end < len(tokens) and tokens[end].text == ":"
 
 
 def is_named_after(tokens: Sequence[Token], start: int, end: int) -> bool:

@@ -26,6 +26,8 @@ _LISTED = re.compile(
     rf",\s+(?={_BEFORE}(?!(?:who|which|whom|whose)\b){_ASKS}\b|(?:who|which)\b[^,]*\s(?:it|them|him|her|they|he|she)\b)",
     re.IGNORECASE,
 )
+# "When the ban was lifted, what did Tokyo say?" asks once.
+_SUBORDINATE = re.compile(rf"(?:when|where|how|what)\s+(?!(?:{AUXILIARY}|many|much|long|often|far)\b)\w", re.IGNORECASE)
 # A question of its own: it begins with a word that asks or with an auxiliary, and has a verb.
 _FIRST = re.compile(
     rf"\W*(?:{_BEFORE}{_ASKS}\b.*\s{_AUXILIARY}\s+\S.*|{_AUXILIARY}\s+\S+\s.*|(?:who|which|what)\s+\w+\s.*)",
@@ -53,14 +55,13 @@ _PRONOUNS = frozenset({"it", "them", "him", "her"})
 _QUOTES = '"“”'
 _UNSPACED_BOUNDARY = re.compile(r"[，,、；;。？?！!\s]+(?:以及|还有|還有|并且|並且|又|また|そして)?")
 _ASKS_UNSPACED = re.compile(
-    r"什[么麼]|[谁誰]|哪|[几幾](?!乎)|多少|多[久长長高远遠大]|[为為]何|何[时時处處地人]|如何|怎|いつ|どこ|どの|どう|だれ|なぜ|なに|いくら|いくつ|何"
+    r"什[么麼]|[谁誰]|哪|[几幾](?![乎十百千年内])|多少|(?<![许許很更])多[久長长高远遠大]|[为為]何|如何|怎|いつ|どこ|どの|だれ|なぜ|なに|"
+    r"いくら|いくつ|(?<![任如])何"
 )
 _KANA = re.compile(r"[\u3041-\u30ff]")
-_ENDS_JAPANESE = re.compile(r"(?:か|いくら|いつ|どこ|誰|なぜ|何)\Z")
+_BEFORE_CHINESE = re.compile(r"\A(?:在|自|当|當|对|對|关于|關於|就|至于|至於)|(?<!哪)[里裡下中后後]\Z|[时時]候\Z")
 # What follows may belong to what is said, known or told, or to what is spoken of.
-_EMBEDS_UNSPACED = re.compile(
-    r"\A(?:对|對|关于|關於|就|至于|至於)|[说說问問]|知道|告诉|告訴|解释|解釋|认为|認為|表示|と(?:言|述|説明)|について"
-)
+_EMBEDS_UNSPACED = re.compile(r"[说說问問]|知道|告诉|告訴|解释|解釋|认为|認為|表示|と(?:言|述|説明)|について")
 _SHORTEST_UNSPACED = 5  # characters; "いつ、どこで" is one question
 _MOST = 3
 _LONGEST = 400  # characters
@@ -77,7 +78,8 @@ def split_questions(question: str) -> tuple[str, ...]:
     parts = [part.strip(" ,;?.!") for part in _BOUNDARY.split(text)]
     listed = [one for part in parts[:-1] for one in _LISTED.split(part)] + parts[-1:]
     for several in (listed, parts):
-        if _are_questions(several, text):
+        clauses = several is listed and any(map(_SUBORDINATE.match, several[:-1]))
+        if not clauses and _are_questions(several, text):
             return tuple(f"{part[0].upper()}{part[1:]}?" for part in several)
     return ()
 
@@ -88,7 +90,8 @@ def _split_unspaced(text: str) -> tuple[str, ...]:
     if not 1 < len(parts) <= _MOST or len(text) > _LONGEST or len(parts[0]) < _SHORTEST_UNSPACED:
         return ()
     asks = all(map(_ASKS_UNSPACED.search, parts))
-    whole = not _KANA.search(text) or all(map(_ENDS_JAPANESE.search, parts))
+    japanese = _KANA.search(text) is not None
+    whole = all(part.endswith("か") if japanese else not _BEFORE_CHINESE.search(part) for part in parts[:-1])
     return tuple(f"{part}？" for part in parts) if asks and whole and not _EMBEDS_UNSPACED.search(parts[0]) else ()
 
 

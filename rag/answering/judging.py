@@ -57,7 +57,7 @@ _ITEM = re.compile(
     re.IGNORECASE,
 )
 _MARKED = re.compile(
-    r"(?P<indent>[ \t]*)(?:(?:(?P<bullet>[-*+•‣·–])|\(?(?:(?P<number>\d{1,2})|(?P<letter>[a-z]{1,4}))[.)])[ \t]+"
+    r"(?P<indent>[ \t]*)(?:(?:(?P<bullet>[-*+•‣·–])|\(?(?:(?P<number>\d{1,2})|(?P<letter>[a-z]|[ivx]{1,4}))[.)])[ \t]+"
     r"|(?P<row>\|)[ \t]*)\S"
 )
 _ENDED = re.compile(r"[.!?。！？…;；,，|][\"'”’」』)\]*_]*\Z")
@@ -107,7 +107,7 @@ class Reading:
         if self._announces_list(place):
             behind = sorted(span for span in self.hit.passage.sentences if span.start >= place.end)
             own = self._level(place)
-            return list(itertools.takewhile(lambda span: self._level(span) not in {None, own}, behind))
+            return list(itertools.takewhile(lambda span: self._is_told_below(span, own), behind))
         if is_question(text[place.start : place.end]):
             said = min((span for span in self.hit.passage.sentences if span.start >= place.end), default=None)
             return [] if said is None else [said]
@@ -154,10 +154,19 @@ class Reading:
         level = self._level(place)
         return level is not None and (level == own or level.indent > own.indent)
 
+    def _is_told_below(self, place: Span, own: _Level | None) -> bool:
+        """Tell whether a sentence stands in the list that is announced at a level, or in a text outside of any."""
+        level = self._level(place)
+        return level is not None and level != own and (own is None or level.indent >= own.indent)
+
     def _level(self, place: Span) -> _Level | None:
-        """Return where in lists an item stands, or a sentence in its first line; a row of a table is an item too."""
+        """Return where in lists an item stands, or a sentence of it; a row of a table is an item too."""
         text = self.article.text
-        match = _MARKED.match(text, text.rfind("\n", 0, place.start) + 1, place.end)
+        line = text.rfind("\n", 0, place.start) + 1
+        while (match := _MARKED.match(text, line, place.end)) is None and text[line : line + 1] in {" ", "\t"}:
+            if line == 0 or text[line - 2 : line] == "\n\n":
+                return None
+            line = text.rfind("\n", 0, line - 1) + 1
         return None if match is None else _Level(len(match["indent"].expandtabs(4)), str(match.lastgroup))
 
 

@@ -42,14 +42,14 @@ _USUAL_LENGTH = 40
 _FIGURES = frozenset({Wanted.DATE, Wanted.NUMBER})  # what is asked for that is told by its form
 _RAREST = 1 / 3  # of a question's words
 # What a follow-up leans on stands behind it in brackets, and says less of what is asked than the follow-up itself.
-_LEANING = re.compile(r"(?P<typed>.+[？?。])（(?P<earlier>[^（）]+)）", re.DOTALL)
+_LEANING = re.compile(r"(?P<typed>[^（）]+)（(?P<earlier>[^（）]+)）")
 _EARLIER_WEIGHT = 0.35
 # So much of the confidence is left where an article tells of another year than is asked about, or nothing in it is what
 # a bare "为什么？" asks for.
 _BESIDE = 0.1
 # With these, a year is where a time begins or ends, or another one is meant than is written.
 _SPAN_OF_YEARS = re.compile(
-    r"以来|以來|以后|以後|之后|之後|以降|以前|之前|から|まで|至|到|年[间間]|同期|[前昨去上]年|年前|相比|比べ"
+    r"以来|以來|以后|以後|之后|之後|以降|以前|之前|から|まで|至|到|年[间間]|同期|[前昨去上]年|年前|[而比较較]|[対对]して"
 )
 
 
@@ -212,11 +212,16 @@ def _fits(question: str, one: Weighed) -> bool:
 
 
 def _is_of_another_year(question: str, best: Weighed) -> bool:
-    """Tell whether a question asks about a year, and a sentence tells of others, or none does around it."""
-    asked = _years_in(_typed(question))
-    if not asked or _SPAN_OF_YEARS.search(question) or _SPAN_OF_YEARS.search(best.text):
+    """Tell whether a question asks about a year, and a sentence tells of others, or none does around it.
+
+    Of a question for a date the year may be another than that of the answer.
+    """
+    typed = _typed(question)
+    asked = _years_in(typed)
+    spans = _SPAN_OF_YEARS.search(question) or _SPAN_OF_YEARS.search(best.text)
+    if not asked or spans or analyse(typed).wanted is Wanted.DATE:
         return False
-    told = _years_in(best.text)
+    told = _years_in(best.text) and _years_in(_in_context(best.reading, best.span))
     return asked.isdisjoint(told or _years_in(embedded_text(best.reading.article, best.reading.hit.passage)))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from rag.index.lexical import mostly_unspaced
+
 # People, or bodies of them, by what they are called: those can say something.
 SPEAKER = re.compile(
     r"(?:\w+(?:ers|ors|ians|ents|ants|ees|ives|crats|ates)|\w{3,}ist|union|party|parties|government|company|companies|firm|"
@@ -70,5 +72,7 @@ def names_of(party: str) -> tuple[str, ...]:
 
 def names(party: str, sentence: str) -> bool:
     """Tell whether a sentence has a name of a party in it."""
-    plain = (re.escape(name.casefold().removeprefix("the ").strip()) for name in names_of(party))
-    return re.search(rf"(?<!\w)(?:{'|'.join(plain)})(?!\w)", sentence.casefold()) is not None
+    plain = [name.casefold().removeprefix("the ").strip() for name in names_of(party)]
+    if mostly_unspaced(party):
+        return any(name in sentence for name in plain)
+    return re.search(rf"(?<!\w)(?:{'|'.join(map(re.escape, plain))})(?!\w)", sentence.casefold()) is not None

@@ -61,11 +61,14 @@ _YES_NO = re.compile(
     r"|(?:です|ます|でした|ました|ません)か[?？。]?\W*$",
     re.IGNORECASE,
 )
-_ASKS_JAPANESE = re.compile(r"いつ|どこ|どの|どれ|どちら|どんな|どう|だれ|なに|なん|なぜ|いくら|いくつ|[誰何]")
+_ASKS_JAPANESE = re.compile(
+    r"いつ(?!も)|どこ|どの|どれ|どちら|どんな|(?<!ぶ)どう|だれ|なに|なん|なぜ|いくら|いくつ(?!か)|誰|(?<!任)何(?![から])"
+)
 _NUMBER = re.compile(
     r"\bhow (?:many|much|large|big|high|far|old|long|often|tall|deep|sharply|steeply)\b|\bby how\b"
     r"|\bwhat (?:\w+ ){0,2}(?:percentage|percent|proportion|share|number|amount|value|rate|total|figure|volume|"
-    r"fraction|size|sum|price|cost|quantity)\b|多少|多[久长長高远遠大重]|几(?![乎号號]|月几?[日号])|幾"
+    r"fraction|size|sum|price|cost|quantity)\b|多少|(?<![许許很更诸諸太众眾])多[久長长高远遠大](?!な)"
+    r"|几(?![乎号號内內]|月几?[日号])|幾"
     r"|何(?:人|社|件|個|年間|年も|回|名|歳|倍|割|品目|種類|か国|カ国|ヶ国|ヵ国|時間|日間|週間|か月|トン|メートル|キロ|パーセント|％|%)|どのくらい|どれ(?:くらい|ほど)|いくら|いくつ",
     re.IGNORECASE,
 )

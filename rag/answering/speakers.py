@@ -43,6 +43,7 @@ _ARTICLE = re.compile(r"^(?:the|its|his|her|their|an?) ", re.IGNORECASE)
 _ANYONE = re.compile(
     r"\b(?:governments?|officials?|leaders?|authorit(?:y|ies)|sides?|politicians?|diplomats?|people)\b"
 )
+_LABELLED = re.compile(r"[*_ ]*[A-Z][\w.’' -]{0,40}[*_]*:")
 _SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z“\"])|\n")
 
 
@@ -69,7 +70,8 @@ def statements_of(parties: Sequence[str], article: Article, sentences: Sequence[
     for span in sentences:
         text = article.text[span.start : span.end]
         speaking = [voice.speaks(text) for voice in voices]
-        if end is None or "\n" in article.text[end : span.start]:
+        between = "\n\n" if end is None else article.text[end : span.start]
+        if "\n\n" in between or ("\n" in between and _LABELLED.match(text)):
             if labelled is not None:
                 spoke = [Speaks.NOT] * len(parties)
             labelled = next((number for number, voice in enumerate(voices) if voice.labels(text)), None)

@@ -65,7 +65,7 @@ _BLOCKS = frozenset(
 # The reading beside a character (ruby) says again what the character says.
 _UNSEEN = frozenset({"head", "math", "rp", "rt", "script", "style", "svg", "template"})
 _RUBY = re.compile(
-    r"<(?P<reading>r[tp])\b[^>]*>[^<]*(?:</(?P=reading)\s*>|(?=<(?:r[bpt]\b|/ruby)))|</?(?:ruby|rb|rtc)\b[^>]*>",
+    r"<(?P<reading>r[tp])\b[^<>]*>(?:(?!</?(?:r[bpt]|rtc|ruby)\b)<[^<>]*>|[^<])*(?:</(?P=reading)\s*>|(?=<(?:r[bpt]\b|/ruby)))|</?(?:ruby|rb|rtc)\b[^<>]*>",
     re.IGNORECASE,
 )
 _BLOCK = "\0"

@@ -28,8 +28,8 @@ _NO_TITLE = re.compile(r"^(?:[-*+•>|=]|\d+[.)]\s|https?://|!\[|\[)")
 _SENTENCE_END = re.compile(r"[.。!！:：;,，、]['\"”’」』)]*$")
 
 _PUBLISHED = re.compile(
-    r"^(?:first |originally )?(?:published|posted|dated?|held|signed|publication date|culled from\b.*?)(?: on| at)?"
-    r"\s*[:,–—-]?[\s*_]*$"
+    r"^(?:first |originally )?(?:published|posted|dated?|(?=.*[:*])(?:held|signed)|publication date|"
+    r"culled from\b.*?)(?: on| at)?\s*[:,–—-]?[\s*_]*$"
     r"|^(?:发布时间|發布時間|发布日期|日期|时间|公開日|掲載日|配信日|日付)\s*[:：]?\s*$",
     re.IGNORECASE,
 )
@@ -50,7 +50,8 @@ _BYLINE_BEHIND = re.compile(
 )
 _CREDITED = r"(?:来源|來源|出典|作者|记者|記者|撰文|编辑|編輯|文)"
 _CREDIT = re.compile(
-    rf"^{_CREDITED}\s*(?:[:：/／|｜]\s*|\s)[^\s。！？][^。！？]{{0,40}}?[\s|｜/／,，]+$|^[\u3400-\u9fff\u30a1-\u30fc]{{2,12}}\s+$"
+    rf"^{_CREDITED}\s*(?:[:：/／|｜]\s*|\s)[^\s。！？][^。！？]{{0,40}}?[\s|｜/／,，]+$"
+    r"|^[\u3400-\u9fff\u30a1-\u30fc]{1,10}(?:通信|通信社|新[聞闻]|新[聞闻]社|[报報]|[网網]|ニュース)\s+$"
 )
 _CREDIT_BEHIND = re.compile(
     rf"^[\s|｜,，]*(?:\d{{1,2}}[:：]\d{{2}}(?:[:：]\d{{2}})?)?[\s|｜,，]*{_CREDITED}\s*[:：/／|｜]\s*[^\s。！？][^。！？]{{0,40}}$"

@@ -18,7 +18,7 @@ _ASKING = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _BEGINS_WITH_AUXILIARY = re.compile(rf"(?P<aux>{AUXILIARIES})\s+(?P<rest>.+)", re.IGNORECASE | re.DOTALL)
-_SAYS = re.compile(r"\b(?:say|think|claim|argue|mean|want|demand|propose|suggest|call for|ask for|agree on)\b")
+_SAYS = re.compile(r"\b(?:say|think|claim|argue|want|demand|propose|suggest|call for|ask for|agree on)\b")
 _BARE = re.compile(
     r"(?:but\s+|and\s+)?(?P<wh>why not|why|when exactly|since when|until when|when|where exactly|where to|where from|"
     r"where|how so|how come|how long|how often|how|by how much|how much|how many|by whom|with whom|to whom|who|which "
@@ -132,7 +132,8 @@ def _asked_of(wh: str, last: Turn) -> str:
     asked = without_brackets(last.question)
     match = _ASKING.fullmatch(asked)
     same = match is not None and match["wh"].casefold().startswith(wh.casefold().removesuffix(" exactly"))
-    said = match is not None and match["wh"].casefold() == "what" and _SAYS.search(match["rest"]) is not None
+    what = last.evidence and match is not None and match["wh"].casefold() == "what"
+    said = what and _SAYS.search(asked) is not None
     if same or said or (match is None and not _BEGINS_WITH_AUXILIARY.fullmatch(asked)):
         # It was just asked, has no verb to be asked with, or one that wants an object: what the answer said is meant.
         return f"{wh}: {_clause(last)}?"

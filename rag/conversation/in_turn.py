@@ -42,7 +42,7 @@ def judge_in_turn(
         found = look_up(understood.query)
         bare = len(part.split()) <= _BARE < len(understood.question.split())
         if bare and verdict is not None and verdict.confidence < least:
-            meant, verdict = understood.question, Verdict((), 0.0)
+            meant, verdict = restore_capitals(understood.question, found.texts), Verdict((), 0.0)
         else:
             meant, verdict = judged(understood.question, found)
             if not understood.sure and understood.question != part:

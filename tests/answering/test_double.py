@@ -32,6 +32,10 @@ from rag.answering import split_questions
             "Who is the mayor, who resigned in May, and when was he elected?",
             ("Who is the mayor, who resigned in May?", "When was he elected?"),
         ),
+        (
+            "When the ban was lifted, what did Tokyo say and who asked for it?",
+            ("When the ban was lifted, what did Tokyo say?", "Who asked for it?"),
+        ),
         ("什么时候禁止的，为什么？", ("什么时候禁止的？", "为什么？")),
         ("协定什么时候签署，由谁签署？", ("协定什么时候签署？", "由谁签署？")),
         ("橋はいつ開きましたか、誰が設計しましたか。", ("橋はいつ開きましたか？", "誰が設計しましたか？")),
@@ -68,6 +72,9 @@ def test_two_questions(question: str, parts: tuple[str, str]) -> None:
         "trade and why it fell",
         "对于为什么禁止，中国说了什么？",
         "いつ、どこで署名されましたか？",
+        "日本の首相はいつ、どこで習近平と会談しましたか？",
+        "在过去几十年里，中国的出口为什么下降？",
+        "许多大公司离开中国，原因是什么？",
     ],
 )
 def test_one_question(question: str) -> None:

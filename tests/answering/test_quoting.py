@@ -172,6 +172,11 @@ LEASE = """The Landlord may terminate without notice if
 
 Q: Are dogs allowed?
 A: No. They bark.
+
+Two reasons were given:
+- The first is long. And it
+  goes on here. It is the last.
+- The second is cost.
 """
 
 
@@ -183,6 +188,8 @@ A: No. They bark.
         (4, [3, 4]),
         (5, [5]),
         (6, [6, 7]),
+        (9, [9, 10, 11]),
+        (13, [9, 13]),
     ],
 )
 def test_a_list_that_no_colon_announces_an_item_below_another_and_a_question_that_is_answered(best, quotes):

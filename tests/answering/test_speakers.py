@@ -141,6 +141,11 @@ def test_in_minutes_a_name_before_a_colon_tells_whose_words_follow():
     assert [[spans.index(one.span) for one in own] for own in found] == [[0, 1], [2]]
 
 
+def test_a_dateline_is_nobodys_label():
+    sentences = ["Tokyo: China said on Monday that the talks failed.", "Japan protested."]
+    assert said_by("Japan", "China", sentences=sentences) == [[1], [0]]
+
+
 def test_who_begins_a_sentence_with_a_name_does_not_go_on_for_another():
     sentences = ["Brekke declined to say who would lead it.", "Skalin told reporters that he hoped for more."]
     assert said_by("Brekke", sentences=sentences) == [[0]]

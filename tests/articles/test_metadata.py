@@ -43,10 +43,11 @@ def test_the_title_is_a_heading_or_a_short_first_line(text, title):
         "发布时间：2023-11-17 10:30",
         "2023年11月17日",
         "２０２３年１１月１７日",
+        "中央新聞 2023年11月17日",
         "経済通信　２０２３年１１月１７日",
         "Dated 17 November 2023",
         "*Date:* 17 November 2023",
-        "Held on 17 November 2023",
+        "Held: 17 November 2023",
     ],
 )
 def test_a_dateline_tells_the_date(line):
