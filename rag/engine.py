@@ -261,7 +261,7 @@ class Engine:
         parts = split_questions(question)
         if 0 < len(parts) <= self.config.answer.max_sentences:
             return *self._answer_parts(parts, typed=typed, wanted=wanted, judge=judge), None
-        verdict = judge.judge(question, _readings(found))
+        verdict = judge.judge(question, _about(question, _readings(found)))
         settings = self._quoting(bold=self._bold)
         quoted = quote_answer(analyse(question), verdict, settings=settings, copies=self._copies())
         return found, quoted, self._draft(question, verdict) if quoted.claims else None
@@ -580,6 +580,17 @@ def _readings(found: Found) -> list[Reading]:
     from rag.answering import Reading
 
     return [Reading(hit, found.articles[hit.passage.article]) for hit in found.ranking.hits]
+
+
+def _about(question: str, readings: Sequence[Reading]) -> Sequence[Reading]:
+    """Return the passages that may answer; of a question cut short to a name ("And Tokyo?") what names that."""
+    if not question.startswith("What about "):
+        return readings
+    from rag.answering.parties import names
+    from rag.conversation.followups import asked_about
+
+    name = asked_about(question)
+    return readings if name is None else [one for reading in readings if (one := reading.with_only(names, name))]
 
 
 def _side_by_side(each: Sequence[Found], *, k: int, cited: AbstractSet[str]) -> Found:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,7 +41,7 @@ _LEANS = re.compile(
 )
 _COUNTS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "several": 3}
 _ANNOUNCES = re.compile(
-    rf"\b(?:are|were|see|sees|saw|have|has|had|make|makes|made|name|named|names|propose|proposed|recommends?|list|lists|"
+    rf"\b(?:are|were|faces?|faced|see|sees|saw|have|has|had|make|makes|made|name|named|names|propose|proposed|recommends?|list|lists|"
     rf"listed|gave|give|gives|mention|mentioned|do|takes?|took|following|demanded|set|sets|promised|raised|for|his|her|its|"
     rf"their|my|our|are|the)\s+(?P<count>{'|'.join(_COUNTS)})\b(?:\s+[\w-]+){{0,3}}?\s+(?:reasons|obstacles|points|conditions|demands|things|"
     r"steps|areas|measures|aims|goals|problems|challenges|factors|questions|tasks|proposals|suggestions|principles|"
@@ -50,6 +50,13 @@ _ANNOUNCES = re.compile(
     r"(?:\s+(?:to|for|of|in|on|until|between|from|behind|here|today|now)\b(?:\s+[\w-]+){0,3})?[.:][\"”’]?"
     r"|\b(?:as follows|the following|these)\b[^.,:]*:|\b(?:as follows|the following)\.",
     re.IGNORECASE,
+)
+_CORRECTS = re.compile(
+    r"\b(?:earlier|previous|original|prior) (?:version|edition) of this (?:article|story|report|dispatch)\b",
+    re.IGNORECASE,
+)
+_BARE_ANSWER = re.compile(
+    r"(?:\W*[A-Z][\w.’' -]{0,30}:\W*)?(?:No|Yes|Never|Of course|Certainly|Not at all|Because\b[^.]*)\b[^.]{0,40}\."
 )
 _ITEM = re.compile(
     r"[\"“‘']?(?:(?:the )?(?:first|second|third|fourth|fifth|sixth)(?:ly)?|the (?:last|next|other)|finally|"
@@ -101,14 +108,15 @@ class Reading:
         """Return the sentences of the passage that tell what the one at a place announces ("I see three obstacles.").
 
         Those are the items of a list, or the ones that begin with "First", "The second" and the like, if the next one
-        does, or else the next. A question is told by what is said next.
+        does, or else the next. A question, and what is wrong in an article, is told by what is said next.
         """
         text = self.article.text
         if self._announces_list(place):
             behind = sorted(span for span in self.hit.passage.sentences if span.start >= place.end)
             own = self._level(place)
             return list(itertools.takewhile(lambda span: self._is_told_below(span, own), behind))
-        if is_question(text[place.start : place.end]):
+        sentence = text[place.start : place.end]
+        if is_question(sentence) or _CORRECTS.search(sentence):
             said = min((span for span in self.hit.passage.sentences if span.start >= place.end), default=None)
             return [] if said is None else [said]
         match = _ANNOUNCES.search(text[place.start : place.end])
@@ -122,17 +130,32 @@ class Reading:
     def introduced(self, place: Span) -> Span | None:
         """Return the sentence that tells what an item of a list or a row of a table is; None for any other sentence.
 
-        That is the sentence that announces the list, or the row with the names of the columns.
+        That is the sentence that announces the list, or the row with the names of the columns. "No." has its question,
+        and "Second, …" the sentence that says what is counted.
         """
         before = sorted((span for span in self.hit.passage.sentences if span.end <= place.start), reverse=True)
         own = self._level(place)
         if own is None:
-            return None
+            return self._asked_or_counted(place, before)
         if own.kind == "row":
             rows = itertools.takewhile(lambda span: self._level(span) == own, before)
             return next(filter(self._names_columns, rows), None)
         first = next((span for span in before if not self._stands_below(span, own)), None)
         return first if first is not None and self._announces_list(first) else None
+
+    def _asked_or_counted(self, place: Span, before: Sequence[Span]) -> Span | None:
+        text = self.article.text
+        sentence = text[place.start : place.end]
+        if _BARE_ANSWER.fullmatch(sentence):
+            return next((span for span in before[:1] if is_question(text[span.start : span.end])), None)
+        if _ITEM.match(sentence):
+            return next((span for span in before if place in self.announced(span)), None)
+        return None
+
+    def with_only(self, tell: Callable[[str, str], bool], name: str) -> Reading | None:
+        """Return the passage with the sentences alone that have a name, as `tell` tells; None if none has."""
+        only = tuple(span for span, sentence in self.sentences() if tell(name, sentence))
+        return Reading(self.hit, self.article, only) if only else None
 
     def _names_columns(self, place: Span) -> bool:
         level = self._level(place)

@@ -43,6 +43,7 @@ _ARTICLE = re.compile(r"^(?:the|its|his|her|their|an?) ", re.IGNORECASE)
 _ANYONE = re.compile(
     r"\b(?:governments?|officials?|leaders?|authorit(?:y|ies)|sides?|politicians?|diplomats?|people)\b"
 )
+_WHOLE_NAME = re.compile(r"[A-Z]\w+(?: [A-Z]\w+)+")
 _LABELLED = re.compile(r"[*_ ]*[A-Z][\w.’' -]{0,40}[*_]*:")
 _SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z“\"])|\n")
 
@@ -101,6 +102,9 @@ class Voice:
 
     def __init__(self, party: str, text: str) -> None:
         self._names, self._words = _names_of(party)
+        if _WHOLE_NAME.fullmatch(party) and len(names_of(party)) == 1 and party not in text:
+            # Gao in an article that never has Gao Lihua is another Gao.
+            self._names = [name for name in self._names if len(name.keys) > 1]
         self._role = not any(name.capital for name in self._names)
         self._people: tuple[str, ...] = ()
         self._unspaced = names_of(party) if mostly_unspaced(party) else ()

@@ -41,6 +41,12 @@ _COMPLEMENT = re.compile(
     r"(?:is|was|are|were|has|have|had|did|does|do|will|would|can|could|should|may|might)\b", re.IGNORECASE
 )
 _CLAUSE_END = re.compile(r"[,;:.?!]\s|\b(?:and|but|if|when|that|because|whether)\s")
+# "Did Kudo agree with him?": with another.
+_OBJECT_OF_ANOTHER = re.compile(
+    r"^(?:did|does|do|has|have|is|was|will|would) [^,]*\b"
+    r"(?:with|to|against|agree|support|contradict|answer|reject|critici[sz]e|blame|believe|meet|met|call|thank|praise)\s*$",
+    re.IGNORECASE,
+)
 _PAIR = re.compile(r"\b[A-Z]\w+(?: [A-Z]\w+)* and [A-Z]\w+(?: [A-Z]\w+)*\b")
 _SEVERAL = re.compile(
     r"\b(?:the |these |those )?(?:[A-Z]\w+ |[a-z]+(?:ese|ian|ish) )?(?:companies|firms|leaders|ministers|officials|"
@@ -110,6 +116,8 @@ def _named(pattern: re.Pattern[str], text: str, named: str) -> str:
 
 def _stands_before(text: str, pattern: re.Pattern[str]) -> bool:
     """Tell whether what a pronoun stands for is named before it in the same question: by a name, or in a clause."""
+    if pattern is _HE and _OBJECT_OF_ANOTHER.search(text):
+        return False
     names = [name for name in names_in(text) if pattern is not _HE or name.role in (Role.PERSON, Role.UNKNOWN)]
     if names and (pattern is _HE or (pattern is _THEY and (len(names) > 1 or _SEVERAL.search(text)))):
         return True

@@ -82,6 +82,17 @@ _ALIKE = 0.7
 _SHORT_PART, _LONG_PART = 2, 5  # words
 
 
+_PERSON = re.compile(r"[A-Z]\w+(?: [A-Z]\w+)+")
+_HOW_MUCH_THEN = re.compile(
+    r"^how (?:much|many|high|big|large) (?:was|were|had) (?:it|they|that|this)(?: been)?,? (?=\S)", re.IGNORECASE
+)
+_DATELINE = re.compile(r"^[A-Z][A-Z .'-]+(?:, [A-Z][\w. ]+?\d{0,2})?(?: \([^)]*\))?\s*[—–-]+\s*")
+# What was done to the subject of a question: "Which flights were cancelled?"
+_DONE = re.compile(
+    r"(?:not |still |again )?(?:[a-z]+ed|sold|cut|held|made|built|hit|lost|shut|sent|paid|taken|given|put|kept|found)\b"
+)
+
+
 def complete(typed: str, turns: Sequence[Turn]) -> Leaning | None:
     """Return what a correction or an ellipsis means; None if it is neither."""
     last = turns[-1]
@@ -137,6 +148,10 @@ def _asked_of(wh: str, last: Turn) -> str:
     if same or said or (match is None and not _BEGINS_WITH_AUXILIARY.fullmatch(asked)):
         # It was just asked, has no verb to be asked with, or one that wants an object: what the answer said is meant.
         return f"{wh}: {_clause(last)}?"
+    if match is not None and _DONE.match(match["rest"]):
+        subject = re.sub(r"^(?:how many|how much|which|what|who|whom)\s*", "", match["wh"], flags=re.IGNORECASE)
+        subject = subject or last.short_answer or ""
+        return f"{wh} {match['aux'].lower()} {subject} {match['rest']}?" if subject else f"{wh}: {_clause(last)}?"
     if match is not None:
         return f"{wh} {match['aux'].lower()} {match['rest']}?"
     return f"{wh} {asked[0].lower()}{asked[1:]}?"
@@ -144,7 +159,8 @@ def _asked_of(wh: str, last: Turn) -> str:
 
 def _clause(last: Turn) -> str:
     """Return what the last answer said, or what the last question asked, without a full stop."""
-    return last.evidence[0].strip().rstrip(".!?。") if last.evidence else without_brackets(last.question)
+    told = next((one.strip() for one in last.evidence if not one.startswith("|")), None)
+    return _DATELINE.sub("", told).rstrip(".!?。") if told else without_brackets(last.question)
 
 
 def _inside(sentence: str) -> str:
@@ -169,8 +185,10 @@ def _replaced(what: str, last: Turn, *, corrected: bool = False, old: str | None
     place = _place_of(core, asked, preposition=preposition, corrected=corrected)
     if place is not None:
         start, end = place
-        if re.search(r"\b(?:the|a|an|this|that)\s+$", asked[:start], re.IGNORECASE):
+        if article := re.search(r"\b(?:the|a|an|this|that)\s+$", asked[:start], re.IGNORECASE):
             core = re.sub(r"^(?:the|a|an)\s+", "", core, flags=re.IGNORECASE)
+            if _PERSON.fullmatch(core) and kind_of(core) in {Role.PERSON, Role.UNKNOWN}:
+                start = article.start()
         return Leaning(asked[:start] + core + asked[end:], made_of_last=True)
     if YEAR.fullmatch(core) or preposition is not None:
         return Leaning(f"{asked.rstrip('?.! ')} {preposition or 'in'} {core}?", made_of_last=True)
@@ -179,6 +197,7 @@ def _replaced(what: str, last: Turn, *, corrected: bool = False, old: str | None
 
 def _a_year_off(bare: str, last: Turn) -> str | None:
     """Return the last question of the year before or after its one: "And the winter before?"; else None."""
+    bare = _HOW_MUCH_THEN.sub("", bare)
     match, years = _RELATIVE.fullmatch(bare), list(_PLAIN_YEAR.finditer(last.question))
     if match is None or len(years) != 1 or _COUNTED.match(last.question, years[0].end()):
         return None

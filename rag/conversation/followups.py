@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rag.conversation.antecedents import refer_back
 from rag.conversation.ellipsis import complete
@@ -38,6 +38,18 @@ _NO_QUESTION = re.compile(
 )
 
 
+_WHAT_ABOUT = re.compile(r"What about (?P<name>[A-Z][\w' -]+)\? \(.+\)", re.DOTALL)
+_IT_ALONE = re.compile(
+    r"^(?!.*\b(?:its|he|she|they|him|her|them|there|then|th(?:is|at|ese|ose))\b).*\bit\b", re.IGNORECASE
+)
+# "Is that more than in 2023?" compares what was just told.
+_COMPARES = re.compile(
+    r"(?:is|was|are|were) (?:that|this|it|those|they) (?:(?:still|really|also|much|far) )*"
+    r"(?:more|less|fewer|higher|lower|larger|smaller|bigger|better|worse|the \w+est)\b",
+    re.IGNORECASE,
+)
+
+
 def understand(question: str, turns: Sequence[Turn]) -> Understood:
     """Return what a question means after the turns before it, the last of them being the nearest."""
     typed = " ".join(question.split())
@@ -57,23 +69,40 @@ def understand(question: str, turns: Sequence[Turn]) -> Understood:
     return Understood(whole, whole if leaning.made_of_last else f"{whole} {turns[-1].question} {whole}")
 
 
+def asked_about(question: str) -> str | None:
+    """Return the name that a question asks about which was cut short to it: "What about Tokyo? (Which city …)"."""
+    match = _WHAT_ABOUT.fullmatch(question)
+    return match["name"] if match else None
+
+
 def asks_nothing(text: str) -> bool:
     """Tell whether a text only greets, thanks, agrees or declines."""
     return _NO_QUESTION.fullmatch(text.strip()) is not None
 
 
 def _behind(turns: Sequence[Turn]) -> str:
-    """Return the question that the turns go back to: of one that stands before another in brackets, the other."""
-    last = turns[-1].question.strip()
+    """Return the question that the turns go back to: of one that says little before another in brackets, the other."""
+    last = LEAD.sub("", turns[-1].question.strip()) or turns[-1].question.strip()
     match = BRACKETS.fullmatch(last)
-    return match["inner"] if match else last
+    if match is None:
+        return last
+    head, inner = match["head"], match["inner"]
+    return inner if mostly_unspaced(head) or _says_little(head) else head
 
 
 def _whole(asked: str, turns: Sequence[Turn]) -> Leaning | None:
     """Return what a question with a verb of its own means; None if it leans on nothing."""
+    named = any(True for _ in names_in(asked)) and ASKS.match(asked) is not None
     if (pointed := refer_back(asked, turns)) is not None:
-        return pointed
-    if len([term for term in terms(asked) if term not in EMPTY]) <= 1:
+        # "How much will it cost Japan?" may be about nothing that was said.
+        return replace(pointed, sure=not named) if pointed.behind and _IT_ALONE.search(asked) else pointed
+    if _COMPARES.match(asked):
         return Leaning(asked, behind=True)
-    named = YEAR.search(asked) is not None or any(True for _ in names_in(asked))
-    return None if named and ASKS.match(asked) else Leaning(asked, behind=True, sure=False)
+    if _says_little(asked):
+        return Leaning(asked, behind=True, sure=not named)
+    dated = YEAR.search(asked) is not None and ASKS.match(asked) is not None
+    return None if named or dated else Leaning(asked, behind=True, sure=False)
+
+
+def _says_little(text: str) -> bool:
+    return len([term for term in terms(text) if term not in EMPTY]) <= 1

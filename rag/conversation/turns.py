@@ -41,7 +41,7 @@ EMPTY = frozenset(terms(
     "did do is are was were has have had can could will would should may might must about much many long often "
     "exactly happen tell me you know please more else other another thing so just really actually some any only "
     "still also mean say said does get got give anything something one ones i we us my your our he she him her his "
-    "they them it its this that these those there then happened"
+    "they them it its this that these those there then happened than"
 ))  # fmt: skip
 
 

@@ -200,6 +200,22 @@ def test_a_list_that_no_colon_announces_an_item_below_another_and_a_question_tha
     assert (answer.short_answer is None) == LEASE[spans[best].start : spans[best].end].endswith("?")
 
 
+TOLD = (
+    "Correction: An earlier version of this article said that the range is 1,500 km. The range is 1,000 km. "
+    "Does she regret it? No. Luo spoke of mud. “We are losing.” Noda faces three tasks. First, peace. Second, rice."
+)
+
+
+@pytest.mark.parametrize(
+    ("best", "quotes"), [(0, [0, 1]), (3, [2, 3]), (5, [4, 5]), (8, [6, 8]), (6, [6, 7, 8]), (4, [4])]
+)
+def test_a_correction_has_what_is_right_no_its_question_a_quote_its_speaker_and_second_what_is_counted(best, quotes):
+    spans = tuple(split_sentences(TOLD))
+    reading = Reading(Hit(Passage("a", 0, 0, len(TOLD), spans), 1.0, 1), Article("a", "a.md", TOLD, title="A"))
+    answer = quoted(Kind.FACT, Finding(reading, spans[best], 0.9))
+    assert [citation.start for citation in answer.citations] == [spans[number].start for number in quotes]
+
+
 ITEMS = "What stands in the way? I see three obstacles. %s That is all."
 
 

@@ -141,6 +141,11 @@ def test_in_minutes_a_name_before_a_colon_tells_whose_words_follow():
     assert [[spans.index(one.span) for one in own] for own in found] == [[0, 1], [2]]
 
 
+def test_a_surname_alone_is_somebody_else_where_the_whole_name_is_not_there():
+    assert said_by("Gao Lihua", sentences=["Gao Anming came.", "Gao said that it was late."]) == [[]]
+    assert said_by("Gao Lihua", sentences=["Gao Lihua came.", "Gao said that it was late."]) == [[0, 1]]
+
+
 def test_a_dateline_is_nobodys_label():
     sentences = ["Tokyo: China said on Monday that the talks failed.", "Japan protested."]
     assert said_by("Japan", "China", sentences=sentences) == [[1], [0]]
