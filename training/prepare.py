@@ -9,6 +9,7 @@ import argparse
 import json
 import logging
 import random
+import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -52,6 +53,7 @@ from training.sources import (
 from training.tokens import TokenisedExamples, load_tokenizer, tokenise_examples
 
 logger = logging.getLogger(__name__)
+_RANGE = re.compile(r"([A-Za-z])(\d+)-(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +61,8 @@ class Recipe:
     """The shares of the data that are used; every figure of the model card names the hash of one recipe.
 
     `news_times` is how often each question about our own articles is drawn, in other windows each time, and
-    `nonfactoid_times` each of those that do not ask for a fact, for training of the articles whose names begin with
-    one of `letters` alone, if there are any; `others` how many of the other training examples stay
-    beside them, 0 for all.
+    `nonfactoid_times` each of those that do not ask for a fact, for training of the articles alone that `letters` name
+    (`is_named`); `others` how many of the other training examples stay beside them, 0 for all.
     """
 
     seed: int = 13
@@ -467,7 +468,7 @@ def draw_own(
     """Yield draws of the questions about our own articles, of those kept apart or of the others.
 
     The questions that ask for a fact are drawn `times` times, the others `nonfactoid_times`; only those about articles
-    whose names begin with one of `letters`, if there are any.
+    that `letters` name.
     """
     reports, about_reports = read_news()
     entries, about_entries = read_news(ENTRIES)
@@ -476,10 +477,24 @@ def draw_own(
         chosen = [
             question
             for question in asked
-            if is_held_out(question.article) == held_out and (not letters or question.article[0] in letters)
+            if is_held_out(question.article) == held_out and is_named(question.article, letters)
         ]
         for _ in range(draws):
             yield from make_news_examples(articles, chosen, rng=rng)
+
+
+def is_named(article: str, letters: str) -> bool:
+    """Tell whether an article is named by letters that its name begins with ("HKL"), or by ranges ("A91-99,G58-99").
+
+    Without any, every article is.
+    """
+    if not letters or letters.isalpha():
+        return not letters or article[0] in letters
+    ranges = (_RANGE.fullmatch(one) for one in letters.split(","))
+    return any(
+        match is not None and article[0] == match[1] and int(match[2]) <= int(article[1:3]) <= int(match[3])
+        for match in ranges
+    )
 
 
 def count_examples(examples: Sequence[Example]) -> dict[str, int]:
@@ -502,7 +517,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--nonfactoid-times", type=int, default=Recipe().nonfactoid_times, help="draws of those that ask for no fact"
     )
     parser.add_argument(
-        "--letters", default=Recipe().letters, help="first letters of our articles to train on; all, if empty"
+        "--letters",
+        default=Recipe().letters,
+        help="first letters of our articles to train on, or ranges of them, as A91-99,G58-99; all, if empty",
     )
     parser.add_argument(
         "--others", type=int, default=Recipe().others, help="keep so many of the other examples; 0: all"
