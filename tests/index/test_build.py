@@ -486,7 +486,7 @@ def test_an_index_of_the_first_format_asks_for_a_rebuild(articles, index, word_e
     build(articles, index, word_encoder)
     manifest = json.loads((current_folder(index) / "manifest.json").read_text()) | {"format": 1}
     (current_folder(index) / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(IndexBroken, match="index format 1, this version reads 3"):
+    with pytest.raises(IndexBroken, match="index format 1, this version reads 4"):
         build(articles, index, word_encoder)
     build(articles, index, word_encoder, rebuild=True)
 
@@ -578,7 +578,7 @@ def test_an_index_of_the_format_before_lists_asks_for_a_rebuild(articles, index,
     (current_folder(index) / "vectors.faiss").write_bytes(b"")
     written = json.loads((current_folder(index) / "manifest.json").read_text()) | {"format": 2}
     (current_folder(index) / "manifest.json").write_text(json.dumps(written))
-    with pytest.raises(IndexBroken, match="index format 2, this version reads 3"):
+    with pytest.raises(IndexBroken, match="index format 2, this version reads 4"):
         open_index(index)
     assert build(articles, index, word_encoder, rebuild=True).articles == 2
     assert open_index(index).manifest.format == 3
