@@ -581,7 +581,7 @@ def test_an_index_of_the_format_before_lists_asks_for_a_rebuild(articles, index,
     with pytest.raises(IndexBroken, match="index format 2, this version reads 4"):
         open_index(index)
     assert build(articles, index, word_encoder, rebuild=True).articles == 2
-    assert open_index(index).manifest.format == 3
+    assert open_index(index).manifest.format == 4
 
 
 def test_a_set_of_questions_is_skipped_and_no_empty_file(articles, index, word_encoder):
