@@ -81,13 +81,18 @@ def asks_nothing(text: str) -> bool:
 
 
 def _behind(turns: Sequence[Turn]) -> str:
-    """Return the question that the turns go back to: of one that says little before another in brackets, the other."""
-    last = LEAD.sub("", turns[-1].question.strip()) or turns[-1].question.strip()
+    """Return the question that the turns go back to: of one that stands before another in brackets, the other.
+
+    One that names a year stays, as its year is what the next one may compare.
+    """
+    last = turns[-1].question.strip()
+    bare = LEAD.sub("", last)
+    last = bare if ASKS.match(bare) else last
     match = BRACKETS.fullmatch(last)
     if match is None:
         return last
     head, inner = match["head"], match["inner"]
-    return inner if mostly_unspaced(head) or _says_little(head) else head
+    return head if YEAR.search(head) and not mostly_unspaced(head) and not _says_little(head) else inner
 
 
 def _whole(asked: str, turns: Sequence[Turn]) -> Leaning | None:
