@@ -107,6 +107,16 @@ class Options:
                 raise _unwritten(self.file, why)
             if any(isinstance(read, Path) and is_same_file(self.file, read) for read in given):
                 raise _unwritten(self.file, "it is what is read here")
+            if self.file.is_file() and self._is_indexed(self.file):
+                raise _unwritten(self.file, "it holds an article that is indexed")
+
+    def _is_indexed(self, file: Path) -> bool:
+        from rag import pipeline
+
+        try:
+            return pipeline.is_indexed(self.settings(), file)
+        except RagError:  # whoever needs the settings says what is wrong with them
+            return False
 
     @contextmanager
     def reporting(self) -> Iterator["Reporting"]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from rag.engine import Asked, Engine, Found, Tell
-from rag.errors import ArticleMissing
+from rag.errors import ArticleMissing, IndexBroken, IndexMissing
 from rag.mending import build_command, for_index, rebuild_command, update_command, with_mending
 from rag.progress import SILENT, Reporting
 from rag.records import Article
@@ -138,6 +138,18 @@ def verify(config: Config, answers: Path) -> Verification:
         note = f"bring the index up to date with: {update_command(config)}; then ask again"
         found = replace(found, notes=(*found.notes, note))
     return found
+
+
+def is_indexed(config: Config, file: Path) -> bool:
+    """Tell whether articles of a file are in the index; there are none where there is no index."""
+    from rag.index.generations import open_store
+
+    try:
+        _, store = open_store(config.index_folder())
+    except (IndexMissing, IndexBroken):
+        return False
+    with closing(store):
+        return store.file(str(file.absolute())) is not None
 
 
 def doctor(config: Config) -> Examination:

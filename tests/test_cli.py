@@ -893,6 +893,17 @@ def test_no_command_writes_over_what_it_reads(place, rag, words):
     assert [(place / name).read_bytes() for name in ("gold.jsonl", "grid.yaml")] == before
 
 
+@pytest.mark.usefixtures("built")
+@pytest.mark.parametrize("words", [["ask", "When?"], ["search", "ban"], ["status"], ["show", "ban.md"]], ids=" ".join)
+def test_no_command_writes_over_an_article(place, rag, words):
+    before = (place / "articles" / "ban.md").read_bytes()
+    code, _, told = rag(*words, "-o", "articles/ban.md")
+    assert (code, "it holds an article that is indexed" in told) == (1, True)
+    assert (place / "articles" / "ban.md").read_bytes() == before
+    assert rag(*words, "-o", "out.txt")[0] in {0, 3}
+    assert rag(*words, "-o", "out.txt")[0] in {0, 3}
+
+
 def test_a_row_is_shown_by_the_line_that_it_is_cited_with(place, rag):
     rows = [{"id": name, "text": f"The {name} was closed."} for name in ("mill", "dam", "port")]
     (place / "articles" / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))

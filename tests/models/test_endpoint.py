@@ -376,7 +376,7 @@ def test_a_server_that_is_not_there_is_told(writer):
 def test_https_is_verified(server, writer):
     server.script = [GOOD]
     with pytest.raises(RagError, match=r"securely|reached|HTTP"):
-        text_of(writer(url=server.url.replace("http:", "https:"), retries=0))
+        text_of(writer(url=server.url.replace("http:", "https:"), retries=0, timeout_s=30))
     assert server.requests == []
 
 
