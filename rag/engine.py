@@ -590,7 +590,10 @@ def _about(question: str, readings: Sequence[Reading]) -> Sequence[Reading]:
     from rag.conversation.followups import asked_about
 
     name = asked_about(question)
-    return readings if name is None else [one for reading in readings if (one := reading.with_only(names, name))]
+    if name is None:
+        return readings
+    naming = [(one, tuple(span for span, text in one.sentences() if names(name, text))) for one in readings]
+    return [replace(one, only=spans) for one, spans in naming if spans]
 
 
 def _side_by_side(each: Sequence[Found], *, k: int, cited: AbstractSet[str]) -> Found:

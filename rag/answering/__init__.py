@@ -9,6 +9,7 @@ parties.py     who can say something, and by which names
 clauses.py     who is the subject of what in a sentence
 speakers.py    which sentences are a party's own
 hearing.py     what each party says, judged by its own question
+outline.py     which sentence another one needs: in lists, tables and interviews
 judging.py     the seam: a judge says how well each sentence answers, and whether any does
 reading.py     the judge that reads, with the reading model; its weights are fitted by training/answerer.py
 matching.py    the judge that matches words, for scripts that the reading model does not know

@@ -141,13 +141,13 @@ class MatchingJudge:
             return Verdict((), 0.0)
         findings = tuple(Finding(one.reading, one.span, one.score, short_answer=one.short_answer) for one in ranked)
         confidence = self._models.decision(astuple(self.decision(question, ranked)))
-        beside = _is_of_another_year(question, ranked[0]) or not _fits(question, ranked[0])
+        beside = _is_of_another_year(question, ranked[0]) or (_is_bare(question) and not _fits(question, ranked[0]))
         return Verdict(findings, confidence * (_BESIDE if beside else 1.0))
 
     def rank(self, question: str, readings: Sequence[Reading]) -> list[Weighed]:
         """Return every sentence of the passages once, best first."""
-        wanted, (words, weights) = analyse(_typed(question)).wanted, self._words(question)
-        counter = _counter_in(question)
+        typed, bare, (words, weights) = _typed(question), _is_bare(question), self._words(question)
+        wanted, counter = analyse(typed).wanted, _counter_in(typed)
         own = {figure_key(figure) for figure in find_figures(question)}
         top = max((reading.hit.score for reading in readings), default=0.0) or 1.0
         found: dict[tuple[str, Span], Weighed] = {}
@@ -159,13 +159,14 @@ class MatchingJudge:
                     covered=coverage(words, weights, _in_context(reading, span)),
                     passage=reading.hit.score / top,
                     wanted=float(bool(figures)) if wanted in _FIGURES else 0.5,
-                    reason=float(gives_reason(_typed(question), text)),
+                    reason=float(gives_reason(typed, text)),
                     long=math.log1p(len(text) / _USUAL_LENGTH),
                 )
                 score, short = self._models.sentence(astuple(features)), _only(figures, span, text)
                 found.setdefault((reading.article.id, span), Weighed(reading, span, features, score, short))
         return sorted(
-            found.values(), key=lambda one: (not _fits(question, one), -one.score, one.reading.hit.rank, one.span)
+            found.values(),
+            key=lambda one: (bare and not _fits(question, one), -one.score, one.reading.hit.rank, one.span),
         )
 
     def decision(self, question: str, ranked: Sequence[Weighed]) -> DecisionFeatures:
@@ -201,14 +202,15 @@ def _typed(question: str) -> str:
     return leaning["typed"] if leaning else question
 
 
-def _fits(question: str, one: Weighed) -> bool:
-    """Tell whether a sentence holds what a bare follow-up ("いくらですか？") asks for, that has no word of its own."""
+def _is_bare(question: str) -> bool:
+    """Tell whether a question is a follow-up that has no word of its own: "いくらですか？"."""
     typed = _typed(question)
-    if typed == question or terms(_ASKING.sub(" ", typed)):
-        return True
-    if asks_why(typed):
-        return bool(one.features.reason)
-    return bool(one.features.wanted)
+    return typed != question and not terms(_ASKING.sub(" ", typed))
+
+
+def _fits(question: str, one: Weighed) -> bool:
+    """Tell whether a sentence holds the reason or the figure that a bare follow-up asks for."""
+    return bool(one.features.reason if asks_why(_typed(question)) else one.features.wanted)
 
 
 def _is_of_another_year(question: str, best: Weighed) -> bool:
@@ -230,14 +232,14 @@ def _years_in(text: str) -> set[int]:
 
 
 def _in_context(reading: Reading, span: Span) -> str:
-    before = reading.introduced(span) or reading.before(span)
+    before = reading.outline.introduced(span) or reading.before(span)
     head = f"{reading.article.text[before.start : before.end]} " if before else ""
     return f"{header(reading.article)} {head}{reading.article.text[span.start : span.end]}"
 
 
-def _counter_in(question: str) -> str | None:
+def _counter_in(typed: str) -> str | None:
     """Return the characters one of which stands behind the number that is asked for; None if any may."""
-    match = _COUNTED.search(_typed(question))
+    match = _COUNTED.search(typed)
     return next((group for group in _COUNTERS if match[1] in group), None) if match else None
 
 
@@ -253,24 +255,19 @@ def _wanted_figures(wanted: Wanted, text: str, *, own: AbstractSet[str], counter
         for figure in find_figures(text)
         if isinstance(figure, Moment) == (wanted is Wanted.DATE) and figure_key(figure) not in own
     ]
-    counted = [figure for figure in found if counter and (_counter_behind(figure, text) or "-")[0] in counter]
-    return counted or found
+    if counter is None or wanted is Wanted.DATE:
+        return found
+    return [figure for figure in found if text[_end_with_counter(figure, text) - 1] in counter] or found
 
 
-def _counter_behind(figure: Figure, text: str) -> str:
-    """Return what a number counts, if it says so: of "7,980人" the last character."""
-    if isinstance(figure, Moment):
-        return ""
-    if text[figure.end - 1] in _ALL_COUNTERS:
-        return text[figure.end - 1]
-    return text[figure.end : figure.end + 1] if text[figure.end : figure.end + 1] in _ALL_COUNTERS else ""
+def _end_with_counter(figure: Figure, text: str) -> int:
+    """Return where a figure ends together with what it counts: "7,980人"."""
+    counted = text[figure.end - 1] in _ALL_COUNTERS or text[figure.end : figure.end + 1] not in _ALL_COUNTERS
+    return figure.end if counted or isinstance(figure, Moment) else figure.end + 1
 
 
 def _only(figures: Sequence[Figure], sentence: Span, text: str) -> Span | None:
     """Return the place of a sentence's figure in the article, with what it counts, where there is one alone."""
     if len(figures) != 1:
         return None
-    (figure,) = figures
-    counter = _counter_behind(figure, text)
-    longer = len(counter) if counter and text[figure.end - 1] not in _ALL_COUNTERS else 0
-    return Span(sentence.start + figure.start, sentence.start + figure.end + longer)
+    return Span(sentence.start + figures[0].start, sentence.start + _end_with_counter(figures[0], text))

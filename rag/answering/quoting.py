@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from rag.answering.judging import Finding, Verdict, is_question, leans
+from rag.answering.judging import Finding, Verdict, leans
+from rag.answering.outline import is_question
 from rag.answering.questions import Asked, Kind, analyse
 from rag.records import Citation, Claim, Said, Span
 
@@ -184,7 +185,7 @@ def _understood(findings: Sequence[Finding], party: str, *, most: int) -> list[F
 def _with_what_it_announces(findings: Sequence[Finding], *, most: int) -> list[Finding]:
     """Return findings, and behind the best, if it announces a list ("I see three obstacles."), the items of that."""
     best = findings[0]
-    announced = [Finding(best.reading, span, best.score) for span in best.reading.announced(best.span)]
+    announced = [Finding(best.reading, span, best.score) for span in best.reading.outline.announced(best.span)]
     if not announced:
         return list(findings)
     known = {(one.reading.article.id, one.span) for one in announced}
@@ -199,7 +200,7 @@ def _with_what_they_lean_on(findings: Sequence[Finding], *, most: int) -> list[F
     """
     chosen = list(findings)
     for finding in findings:
-        before = finding.reading.introduced(finding.span)
+        before = finding.reading.outline.introduced(finding.span)
         if before is None and (leans(finding.text) or _is_bare_quote(finding.text)):
             before = finding.reading.before(finding.span)
         known = {(other.reading.article.id, other.span) for other in chosen}

@@ -263,4 +263,4 @@ def test_what_announces_no_list_comes_alone(sentence):
     article = Article(id="a", path="a.md", text=text, title="A")
     spans = tuple(split_sentences(text))
     reading = Reading(Hit(Passage("a", 0, 0, len(text), spans), 1.0, 1), article)
-    assert reading.announced(spans[0]) == []
+    assert reading.outline.announced(spans[0]) == []
