@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from training.tokens import COLUMNS, TokenisedExamples
+from training.tokens import TokenisedExamples
 
 OTHERS = "*"
 
@@ -55,26 +54,13 @@ def draw_part(
     return examples.take(np.flatnonzero(rng.random(len(examples)) < chances))
 
 
-def join(first: TokenisedExamples, second: TokenisedExamples) -> TokenisedExamples:
-    """Return the examples of two sets, the first's first."""
-    groups: NDArray[np.int32] = (second.groups + len(first.names)).astype(np.int32)
-    moved = replace(second, groups=groups)
-    columns = {name: np.concatenate((getattr(first, name), getattr(moved, name))) for name in COLUMNS}
-    return TokenisedExamples(
-        ids=np.concatenate((first.ids, second.ids)),
-        offsets=np.concatenate((first.offsets, first.offsets[-1] + second.offsets[1:])),
-        names=first.names + second.names,
-        **columns,
-    )
-
-
 def mix(parts: Sequence[Part], *, seed: int) -> TokenisedExamples:
     """Return what is drawn of each part, one part after another."""
     rng = np.random.default_rng(seed)
     drawn = [draw_part(TokenisedExamples.load(part.folder / "train.npz"), part.amounts, rng=rng) for part in parts]
     mixed = drawn[0]
     for one in drawn[1:]:
-        mixed = join(mixed, one)
+        mixed = mixed.join(one)
     return mixed
 
 

@@ -54,6 +54,17 @@ class TokenisedExamples:
             ids=np.concatenate(ids) if ids else self.ids[:0], offsets=offsets, names=self.names, **columns
         )
 
+    def join(self, other: TokenisedExamples) -> TokenisedExamples:
+        """Return the examples of two sets, those of this one first."""
+        columns = {name: np.concatenate((getattr(self, name), getattr(other, name))) for name in COLUMNS}
+        columns["groups"] = np.concatenate((self.groups, other.groups + len(self.names))).astype(self.groups.dtype)
+        return TokenisedExamples(
+            ids=np.concatenate((self.ids, other.ids)),
+            offsets=np.concatenate((self.offsets, self.offsets[-1] + other.offsets[1:])),
+            names=self.names + other.names,
+            **columns,
+        )
+
     def list_sources(self) -> NDArray[np.str_]:
         """Return the source of each example, (n,)."""
         return np.array([name.split(" · ")[0] for name in self.names])[self.groups]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.mix import Part, join, main
+from training.mix import Part, main
 from training.prepare import is_named
 from training.tokens import TokenisedExamples
 
@@ -43,7 +43,7 @@ def test_sources_are_drawn_by_share_and_by_number(tmp_path):
 
 
 def test_a_joined_set_has_the_examples_of_both():
-    both = join(make_examples("a", each=2), make_examples("b", each=3, first=7))
+    both = make_examples("a", each=2).join(make_examples("b", each=3, first=7))
     assert np.array(both.names)[both.groups].tolist() == ["a", "a", "b", "b", "b"]
     assert both.ids.tolist() == [0, 0, 1, 1, 7, 7, 8, 8, 9, 9]
     assert both.sizes.tolist() == [2] * 5
