@@ -195,8 +195,6 @@ def begins_clause(token: Token) -> bool:
 
 def speaks_as(tokens: Sequence[Token], start: int, end: int) -> Speaks:
     """Tell how whoever the phrase at `start` to `end` names speaks in a sentence, as its subject."""
-    if is_label(tokens, start, end):
-        return Speaks.SAYS
     verb = _verb_after(tokens, _behind_joined(tokens, end), start=start)
     if verb is None and _begins(tokens, start):
         verb = _verb_of_both(tokens, end)

@@ -34,6 +34,8 @@ OFFICE = re.compile(
     r"counterpart)s?",
     re.IGNORECASE,
 )
+# A person by more than one name, or a body.
+WHOLE_NAME = re.compile(r"[A-Z]\w+(?: [A-Z]\w+)+")
 # Capitals stand for their governments, as the press has it. A list of those in the news oftenest, as no rule tells a
 # capital from another town. Demonyms are told by their likeness: Japanese, Japan.
 _GOVERNMENTS = """

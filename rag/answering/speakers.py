@@ -27,7 +27,7 @@ from rag.answering.clauses import (
     speaks_as,
     tokens_of,
 )
-from rag.answering.parties import GOVERNMENTS, names_of
+from rag.answering.parties import GOVERNMENTS, WHOLE_NAME, names_of
 from rag.answering.sides_unspaced import speaks_unspaced
 from rag.answering.wording import word_key
 from rag.index.lexical import mostly_unspaced
@@ -43,7 +43,6 @@ _ARTICLE = re.compile(r"^(?:the|its|his|her|their|an?) ", re.IGNORECASE)
 _ANYONE = re.compile(
     r"\b(?:governments?|officials?|leaders?|authorit(?:y|ies)|sides?|politicians?|diplomats?|people)\b"
 )
-_WHOLE_NAME = re.compile(r"[A-Z]\w+(?: [A-Z]\w+)+")
 _LABELLED = re.compile(r"[*_ ]*[A-Z][\w.’' -]{0,40}[*_]*:")
 _SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z“\"])|\n")
 
@@ -72,10 +71,11 @@ def statements_of(parties: Sequence[str], article: Article, sentences: Sequence[
         text = article.text[span.start : span.end]
         speaking = [voice.speaks(text) for voice in voices]
         between = "\n\n" if end is None else article.text[end : span.start]
-        if "\n\n" in between or ("\n" in between and _LABELLED.match(text)):
+        label = next((number for number, voice in enumerate(voices) if voice.labels(text)), None)
+        if label is not None or "\n\n" in between or ("\n" in between and _LABELLED.match(text)):
             if labelled is not None:
                 spoke = [Speaks.NOT] * len(parties)
-            labelled = next((number for number, voice in enumerate(voices) if voice.labels(text)), None)
+            labelled = label
         if labelled is not None:
             speaking = [Speaks.SAYS if number == labelled else Speaks.NOT for number in range(len(voices))]
         end = span.end
@@ -102,7 +102,7 @@ class Voice:
 
     def __init__(self, party: str, text: str) -> None:
         self._names, self._words = _names_of(party)
-        if _WHOLE_NAME.fullmatch(party) and len(names_of(party)) == 1 and party not in text:
+        if WHOLE_NAME.fullmatch(party) and len(names_of(party)) == 1 and party not in text:
             # Gao in an article that never has Gao Lihua is another Gao.
             self._names = [name for name in self._names if len(name.keys) > 1]
         self._role = not any(name.capital for name in self._names)

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Sequence
 
+from rag.answering.parties import WHOLE_NAME
 from rag.answering.questions import ASKING
 from rag.conversation.antecedents import refer_back
 from rag.conversation.naming import MONTH, NAME, NOT_NAMES, YEAR, Role, kind_of, name_matches, role_in, role_of
@@ -80,9 +81,6 @@ _SHARED_ENDING = 4
 _COMMON_ENDINGS = frozenset({"tion", "ment", "ness", "sion", "ings", "able", "ions", "ting", "ning", "ents"})
 _ALIKE = 0.7
 _SHORT_PART, _LONG_PART = 2, 5  # words
-
-
-_PERSON = re.compile(r"[A-Z]\w+(?: [A-Z]\w+)+")
 _HOW_MUCH_THEN = re.compile(
     r"^how (?:much|many|high|big|large) (?:was|were|had) (?:it|they|that|this)(?: been)?,? (?=\S)", re.IGNORECASE
 )
@@ -187,7 +185,7 @@ def _replaced(what: str, last: Turn, *, corrected: bool = False, old: str | None
         start, end = place
         if article := re.search(r"\b(?:the|a|an|this|that)\s+$", asked[:start], re.IGNORECASE):
             core = re.sub(r"^(?:the|a|an)\s+", "", core, flags=re.IGNORECASE)
-            if _PERSON.fullmatch(core) and kind_of(core) in {Role.PERSON, Role.UNKNOWN}:
+            if WHOLE_NAME.fullmatch(core) and kind_of(core) in {Role.PERSON, Role.UNKNOWN}:
                 start = article.start()
         return Leaning(asked[:start] + core + asked[end:], made_of_last=True)
     if YEAR.fullmatch(core) or preposition is not None:

@@ -36,8 +36,6 @@ class Understood:
 _NO_QUESTION = re.compile(
     rf"(?:{COURTESY}|(?:no|hello|hi|hey|(?:good)?bye|that['’]?s all|nothing else)(?![\w’'-])[\s,.!]*)+", re.IGNORECASE
 )
-
-
 _WHAT_ABOUT = re.compile(r"What about (?P<name>[A-Z][\w' -]+)\? \(.+\)", re.DOTALL)
 _IT_ALONE = re.compile(
     r"^(?!.*\b(?:its|he|she|they|him|her|them|there|then|th(?:is|at|ese|ose))\b).*\bit\b", re.IGNORECASE
@@ -97,7 +95,8 @@ def _behind(turns: Sequence[Turn]) -> str:
 
 def _whole(asked: str, turns: Sequence[Turn]) -> Leaning | None:
     """Return what a question with a verb of its own means; None if it leans on nothing."""
-    named = any(True for _ in names_in(asked)) and ASKS.match(asked) is not None
+    asks = ASKS.match(asked) is not None
+    named = asks and any(True for _ in names_in(asked))
     if (pointed := refer_back(asked, turns)) is not None:
         # "How much will it cost Japan?" may be about nothing that was said.
         return replace(pointed, sure=not named) if pointed.behind and _IT_ALONE.search(asked) else pointed
@@ -105,8 +104,7 @@ def _whole(asked: str, turns: Sequence[Turn]) -> Leaning | None:
         return Leaning(asked, behind=True)
     if _says_little(asked):
         return Leaning(asked, behind=True, sure=not named)
-    dated = YEAR.search(asked) is not None and ASKS.match(asked) is not None
-    return None if named or dated else Leaning(asked, behind=True, sure=False)
+    return None if named or (asks and YEAR.search(asked)) else Leaning(asked, behind=True, sure=False)
 
 
 def _says_little(text: str) -> bool:

@@ -141,6 +141,11 @@ def test_in_minutes_a_name_before_a_colon_tells_whose_words_follow():
     assert [[spans.index(one.span) for one in own] for own in found] == [[0, 1], [2]]
 
 
+def test_a_second_label_in_a_line_ends_the_words_of_the_first():
+    sentences = ["Sanjay Rao: We agree.", "It is fair.", "Yuki Tanabe: I do not.", "It costs too much."]
+    assert said_by("Sanjay Rao", "Yuki Tanabe", sentences=sentences) == [[0, 1], [2, 3]]
+
+
 def test_a_surname_alone_is_somebody_else_where_the_whole_name_is_not_there():
     assert said_by("Gao Lihua", sentences=["Gao Anming came.", "Gao said that it was late."]) == [[]]
     assert said_by("Gao Lihua", sentences=["Gao Lihua came.", "Gao said that it was late."]) == [[0, 1]]
