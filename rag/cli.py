@@ -107,7 +107,7 @@ class Options:
                 raise _unwritten(self.file, why)
             if any(isinstance(read, Path) and is_same_file(self.file, read) for read in given):
                 raise _unwritten(self.file, "it is what is read here")
-            if self.file.is_file() and self._is_indexed(self.file):
+            if self._is_indexed(self.file):
                 raise _unwritten(self.file, "it holds an article that is indexed")
 
     def _is_indexed(self, file: Path) -> bool:

@@ -141,7 +141,9 @@ def verify(config: Config, answers: Path) -> Verification:
 
 
 def is_indexed(config: Config, file: Path) -> bool:
-    """Tell whether articles of a file are in the index; there are none where there is no index."""
+    """Tell whether a file is there of which articles are in the index."""
+    if not file.is_file():
+        return False
     from rag.index.generations import open_store
 
     try:
@@ -269,8 +271,8 @@ def _split_target(target: str, store: Store) -> _Target:
     if from_line is not None:
         # Of the rows of a file, or the items of a feed, the last that begins there or before.
         begin = {pair: store.article(pair[0]).first_line for pair in at_path}
-        before = [pair for pair in at_path if begin[pair] <= from_line]
-        there = [pair for pair in before if begin[pair] == max(map(begin.__getitem__, before))]
+        latest = max((line for line in begin.values() if line <= from_line), default=0)
+        there = [pair for pair in at_path if begin[pair] == latest]
         at_path = there if len(there) == 1 else at_path
     if len(at_path) == 1:
         (article_id, by_path) = at_path[0]

@@ -31,6 +31,7 @@ from rag.loading import encoder_of
 from rag.mending import built_of, with_mending
 from rag.models.runtime import default_cache, write_atomically
 from rag.outputs import STANDARD_OUTPUT, is_same_file, why_no_output, write_output
+from rag.pipeline import is_indexed
 from rag.progress import SILENT, Reporting
 from rag.render import DECIMALS, answer_record, to_json
 
@@ -90,8 +91,7 @@ def evaluate_dataset(
     for file in (run, answers, report):
         if file is not None and file != STANDARD_OUTPUT:
             _prepare(file)
-            if is_same_file(file, path):
-                raise _unwritten(file, "it is what is read here")
+            _spare(file, config, dataset=path)
     if report is not None:
         from rag.evaluation.charts import require_matplotlib
 
@@ -429,6 +429,14 @@ def _prepare(file: Path) -> None:
         raise _unwritten(file, error.strerror) from error
     if (why := why_no_output(file)) is not None:
         raise _unwritten(file, why)
+
+
+def _spare(file: Path, config: Config, *, dataset: Path) -> None:
+    """Refuse to write over what is read."""
+    if is_same_file(file, dataset):
+        raise _unwritten(file, "it is what is read here")
+    if is_indexed(config, file):
+        raise _unwritten(file, "it holds an article that is indexed")
 
 
 def _unwritten(file: Path, why: str | None) -> ConfigError:

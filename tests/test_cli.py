@@ -904,6 +904,16 @@ def test_no_command_writes_over_an_article(place, rag, words):
     assert rag(*words, "-o", "out.txt")[0] in {0, 3}
 
 
+@pytest.mark.usefixtures("built")
+@pytest.mark.parametrize("flag", ["--answers", "--run"])
+def test_an_evaluation_writes_over_no_article(place, rag, flag):
+    (place / "gold.jsonl").write_text('{"question": "When did China ban seafood?", "answers": ["August"]}\n')
+    before = (place / "articles" / "ban.md").read_bytes()
+    code, _, told = rag("eval", "gold.jsonl", flag, "articles/ban.md")
+    assert (code, "it holds an article that is indexed" in told) == (1, True)
+    assert (place / "articles" / "ban.md").read_bytes() == before
+
+
 def test_a_row_is_shown_by_the_line_that_it_is_cited_with(place, rag):
     rows = [{"id": name, "text": f"The {name} was closed."} for name in ("mill", "dam", "port")]
     (place / "articles" / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
