@@ -5,6 +5,9 @@
     python -m benchmarks.sides --set dev          those about seeds/, on which the rules were made
     python -m benchmarks.sides --one-by-one       with a line for each question
 
+A second table asks each party alone, what its own question is when it is one of several, and what is asked of another
+party in other articles ("another's matter"), which it says nothing about.
+
 The questions are in benchmarks/sides/*.jsonl, with each party's sentences as gold: those by which a person would say
 that the party's side is told. They were written before the rules were tried on them; of the reports, those that the
 reader was not trained on. Each is asked twice: as a question that asks each party, and as one question ("as one").
@@ -15,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import shutil
 import sys
 import tempfile
@@ -23,7 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rag.answering.sides import Side
+from rag.answering.judging import Judge, Reading, Verdict
+from rag.answering.sides import Side, split_sides
 from rag.building import index_articles
 from rag.config import load_config
 from rag.engine import Engine
@@ -35,6 +40,10 @@ from training.news import is_held_out, list_reports
 ROOT = Path(__file__).parents[1]
 QUESTIONS = ROOT / "benchmarks" / "sides"
 REPORT = ROOT / "benchmarks" / "SIDES.md"
+QUOTED = "its gold quoted, where it is in the articles"
+SILENT = "declined, where it is not"
+ELSEWHERE = "declined, of another's matter"
+SEED = 20261127
 _HEADING = """# What several parties say
 
 Measured by `python -m benchmarks.sides`: questions that ask what each of several parties says, about invented reports
@@ -77,6 +86,9 @@ class AsOne(Engine):
     def _sides_of(self, question: str) -> Sequence[Side]:  # noqa: ARG002
         return ()
 
+    def _judge(self, question: str, readings: Sequence[Reading], *, judge: Judge) -> Verdict:
+        return judge.judge(question, readings)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Ask, and print the table."""
@@ -99,7 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 after.append(judge(case, answer))
                 if options.one_by_one:
                     print("\n".join(_line(case, answer, after[-1])))
-    text = table(cases, before, after, name=options.set)
+            alone = ask_alone(cases, one, several)
+    text = f"{table(cases, before, after, name=options.set)}\n\n{table_of_one(alone)}"
     print(text)
     if options.set == "held_out" and options.limit is None:
         write_atomically(REPORT, f"{_HEADING}\n{text}\n".encode())
@@ -182,6 +195,61 @@ def table(cases: Sequence[Case], before: Sequence[Told], after: Sequence[Told], 
         "",
         f"{sum(placed)} quotes under a name: {placed[0]} its gold, {placed[1]} the other's, {placed[2]} no one's.",
     ]
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """A question put to one party, what it should come to, and whether it did: as any question, and as one to it."""
+
+    wanted: str
+    before: bool
+    after: bool
+
+
+def ask_alone(cases: Sequence[Case], plain: Engine, heard: Engine) -> list[Alone]:
+    """Ask each party its own question, and that of another party of which other articles tell."""
+    sides = [(side, quotes) for case in cases for side, quotes in _own_questions(case)]
+    asked = [(QUOTED if quotes else SILENT, side.question, quotes) for side, quotes in sides]
+    chance = random.Random(SEED)
+    for side, quotes in sides:
+        articles = {article for article, _ in quotes}
+        others = [
+            other
+            for other, its in sides
+            if quotes and its and other.party != side.party and not articles & {article for article, _ in its}
+        ]
+        if others:
+            asked.append((ELSEWHERE, f"What does {side.party} say about {chance.choice(others).topic}?", []))
+    return [
+        Alone(wanted, *(_comes_to(wanted, engine.ask(question).answer, quotes) for engine in (plain, heard)))
+        for wanted, question, quotes in asked
+    ]
+
+
+def _own_questions(case: Case) -> Iterator[tuple[Side, Sequence[tuple[str, str]]]]:
+    sides = split_sides(case.question)
+    return zip(sides, case.gold.values(), strict=True) if len(sides) == len(case.gold) else iter(())
+
+
+def _comes_to(wanted: str, answer: Answer, quotes: Sequence[tuple[str, str]]) -> bool:
+    if wanted != QUOTED:
+        return not answer.answered
+    return any(_is_of(citation, quotes) for citation in answer.citations)
+
+
+def table_of_one(alone: Sequence[Alone]) -> str:
+    """Return how often a party asked alone is quoted, or nothing is, with 95 % intervals."""
+    lines = [
+        "| asked of one party | n | as any question | as one to it | difference, p |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for wanted in (QUOTED, SILENT, ELSEWHERE):
+        old = [float(one.before) for one in alone if one.wanted == wanted]
+        new = [float(one.after) for one in alone if one.wanted == wanted]
+        if len(new) > 1:
+            gain = paired_difference(old, new)
+            lines.append(f"| {wanted} | {len(new)} | {_share(old)} | {_share(new)} | {gain.mean:+.3f}, {gain.p:.3f} |")
     return "\n".join(lines)
 
 

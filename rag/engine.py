@@ -261,10 +261,24 @@ class Engine:
         parts = split_questions(question)
         if 0 < len(parts) <= self.config.answer.max_sentences:
             return *self._answer_parts(parts, typed=typed, wanted=wanted, judge=judge), None
-        verdict = judge.judge(question, _about(question, _readings(found)))
+        verdict = self._judge(question, _about(question, _readings(found)), judge=judge)
         settings = self._quoting(bold=self._bold)
         quoted = quote_answer(analyse(question), verdict, settings=settings, copies=self._copies())
         return found, quoted, self._draft(question, verdict) if quoted.claims else None
+
+    def _judge(self, question: str, readings: Sequence[Reading], *, judge: Judge) -> Verdict:
+        """Return which sentences answer a question; of one that asks what a party says, in what names that party."""
+        from rag.answering.questions import may_ask_one_party
+
+        if may_ask_one_party(question):
+            from rag.answering.sides import one_side
+
+            if side := one_side(question):
+                from rag.answering.hearing import hear_one
+
+                least = self.config.answer.min_confidence
+                return hear_one(side, readings, judge=judge, rarity=self._rarity, least=least)
+        return judge.judge(question, readings)
 
     def _quoting(self, *, bold: bool = False) -> QuotingSettings:
         from rag.answering import QuotingSettings

@@ -1,4 +1,4 @@
-"""What each of several parties says: its own sentences, judged by its own question.
+"""What a party says, or each of several: its own sentences, judged by its own question.
 
 A sentence that is a party's own needs less of the judge where the article speaks of what is asked about, and more where
 it does not: that China says something does not make it something about the moon.
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rag.answering.judging import Judge, Reading, Verdict, coverage
 from rag.answering.parties import names_of
 from rag.answering.sides import Side
-from rag.answering.speakers import statements_of
+from rag.answering.speakers import is_named_in, statements_of
 from rag.index.lexical import terms
 from rag.passages import embedded_text
 
@@ -41,6 +41,31 @@ def hear(
         verdict = judge.judge(side.question, own, part=len(sides)) if own else Verdict((), 0.0)
         heard[side.party] = _held_to_topic(verdict, side, readings, parties=parties, rarity=rarity)
     return heard
+
+
+def hear_one(side: Side, readings: Sequence[Reading], *, judge: Judge, rarity: Rarity, least: float) -> Verdict:
+    """Return which sentences of the articles that name a party answer what is asked of it, and how surely.
+
+    All sentences of an article that names it may: what is told with "she", or in the first person, is not known to be
+    its own. Where none answers as surely as `least`, those that are known to be are heard, and how sure it is lies
+    halfway between both, in log-odds.
+    """
+    plain = judge.judge(side.question, readings)
+    named = _where_named(side.party, plain)
+    if named.confidence >= least:
+        return named
+    heard = hear([side], [readings], judge=judge, rarity=rarity)[side.party]
+    if not heard.findings:
+        return named
+    return Verdict(heard.findings, _probability((_odds(plain.confidence) + _odds(heard.confidence)) / 2))
+
+
+def _where_named(party: str, verdict: Verdict) -> Verdict:
+    """Return a verdict without what stands in articles that do not name a party; none if its best does."""
+    articles = {finding.reading.article.id: finding.reading.article for finding in verdict.findings}
+    naming = {name for name, article in articles.items() if is_named_in(party, article)}
+    findings = tuple(finding for finding in verdict.findings if finding.reading.article.id in naming)
+    return Verdict(findings, verdict.confidence) if findings[:1] == verdict.findings[:1] else Verdict((), 0.0)
 
 
 def _own(number: int, parties: Sequence[str], readings: Sequence[Reading], *, says: bool) -> list[Reading]:
@@ -72,6 +97,15 @@ def _held_to_topic(
     article = verdict.findings[0].reading.article
     pages = (embedded_text(article, r.hit.passage) for r in readings if r.article.id == article.id)
     spoken_of = coverage(words, weights, "\n".join(pages))
-    confidence = min(max(verdict.confidence, _LEAST), 1 - _LEAST)
-    odds = math.log(confidence / (1 - confidence)) + _TOPIC_WEIGHT * (spoken_of - 0.5)
-    return Verdict(verdict.findings, 1 / (1 + math.exp(-odds)))
+    odds = _odds(verdict.confidence) + _TOPIC_WEIGHT * (spoken_of - 0.5)
+    return Verdict(verdict.findings, _probability(odds))
+
+
+def _odds(probability: float) -> float:
+    """Return the logarithm of the odds."""
+    probability = min(max(probability, _LEAST), 1 - _LEAST)
+    return math.log(probability / (1 - probability))
+
+
+def _probability(odds: float) -> float:
+    return 1 / (1 + math.exp(-odds))

@@ -1,8 +1,9 @@
-"""Whether a question asks what each of several parties says, and what it asks of each of them alone.
+"""Whether a question asks what one party says, or each of several, and what it asks of each of them alone.
 
 "What do Beijing and Tokyo say about the ban?" asks two things: what Beijing says about it, and what Tokyo does. That
 is told by its form: parties joined before a verb of saying or judging, or around a noun such as "view". "When did
-China and Japan sign the treaty?" has one answer, and stays as it is.
+China and Japan sign the treaty?" has one answer, and stays as it is. "What does Beijing say about the ban?" asks one
+party for its words, so that nobody else's answer it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from rag.index.lexical import mostly_unspaced
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the parties that a question names, as it is written there, and the question put to that party alone.
+    """A party that a question names, as it is written there, and the question put to that party alone.
 
     `topic` is what it is asked about; `says` tells that it is asked for its words, where deeds would not do.
     """
@@ -196,11 +197,46 @@ _FORMS = (
         lowercase=False,
     ),
 )
+# What does China say about the ban? How did it react to that? What is its view of it? Where does it stand on it?
+_PARTY = r"(?P<parties>[^,?]+?)"
+_WEEKDAY = r"(?:the )?(?:\d|(?:mon|tues|wednes|thurs|fri|satur|sun)day)"
+_MATTER = (
+    rf"(?:about|of|regarding|concerning|with re(?:gard|spect) to|when it comes to|as to|o(?:n|ver)(?! {_WEEKDAY}))"
+)
+_NAMED = re.compile(r"\b[A-Z]")
+_LISTENER = r"(?: to (?-i:(?:the|his|her|its|their|reporters|journalists|parliament|[A-Z]\w*)\b[^,?]*?))?"
+_JUDGES = (
+    r"(?:(?:react|respond|repl(?:y|ied))(?:ed)? to|(?:comment|remark)(?:ed)? on|(?:feel|felt|think|thought) about|"
+    r"(?:see|view|regard|judge|describe|assess|interpret|perceive|explain|justify|characteri[sz]e)(?:n|d|ed)?|"
+    r"justified|saw)"
+)
+_ANYTHING = r"(?:say|said|comment(?:ed)?|speak|spoken|talk(?:ed)?)(?: anything| something)?"
+_TO_OF = rf"(?:{_OVER}|towards?|to|with regard to|when it comes to)"
+_DOES = r"(?:do|does|did|has|have|had)"
+_FORMS_OF_ONE = (
+    rf"(?:.*\W)?what (?:{_DOES}|is|are|was|were) {_PARTY} {_EACH}(?:been )?{_VERB}{_LISTENER} {_MATTER} (?P<topic>.+)",
+    rf"{_TELL}what {_PARTY} {_EACH}(?:have |has |had )?{_VERB}{_LISTENER} {_MATTER} (?P<topic>.+)",
+    rf"{_DOES} {_PARTY} (?:ever |already )?{_ANYTHING}{_LISTENER} {_MATTER} (?P<topic>.+)",
+    rf"(?:.*\W)?how {_DOES} {_PARTY} {_EACH}{_JUDGES} (?P<topic>.+)",
+    rf"{_ASKED}{_PARTY}{_POSSESSIVE} (?:\w+ )?{_NOUN} {_ABOUT} (?P<topic>.+)",
+    rf"{_ASKED}the (?:\w+ )?{_NOUN} (?:of|by|from|held by|taken by) {_PARTY} {_TO_OF} (?P<topic>.+)",
+    rf"where {_DOES} {_PARTY} {_EACH}stand on (?P<topic>.+)",
+)
+# What one reads says what stands in it, by whatever name it is asked for.
+_DOCUMENT = re.compile(
+    r"\b(?:act|agreement|appendix|article|chapter|charter|clause|code|constitution|contract|convention|declaration|"
+    r"directive|document|guidelines?|handbook|law|lease|letter|manual|memo|paper|policy|protocol|regulations?|report|"
+    r"resolution|rules?|section|statement|statute|study|survey|terms|treaty)\b",
+    re.IGNORECASE,
+)
 _WORDS = re.compile(
     r"\b(?:say|said|saying|says|argue|argued|claim|claimed|state|stated|reply|replied|comment|report|reported)\b"
 )
 # A question without any of these has none of the forms; cheaper to find out than each form.
-_SAYING = re.compile(rf"\b(?:{_VERB}|{_NOUN}\b|{_DIFFER}\b|vs|versus|accord|{_DONE}\b|on the|about the)", re.IGNORECASE)
+_SAYING = re.compile(
+    rf"\b(?:{_VERB}|{_ANYTHING}|remark|{_NOUN}\b|{_DIFFER}\b|vs|versus|accord|{_DONE}\b|on the|about the)",
+    re.IGNORECASE,
+)
 _LONGEST = 400  # characters
 _BEFORE_TOPIC = re.compile(rf"^[\s,]*(?:{_ABOUT}\s+)?", re.IGNORECASE)
 _MOST_SIDES = 4
@@ -227,7 +263,7 @@ def split_sides(question: str) -> tuple[Side, ...]:
     """Return the parties of which a question asks what each of them says, each with its own question; else none."""
     if mostly_unspaced(question[:_LONGEST]):
         return _split_unspaced(question)
-    plain = " ".join(question.split()).rstrip("?.!… ")
+    plain = _plain(question)
     if len(plain) > _LONGEST or not may_name_several(plain) or not _SAYING.search(plain) or _TOGETHER.search(plain):
         return ()
     for form in _FORMS:
@@ -247,6 +283,25 @@ def split_sides(question: str) -> tuple[Side, ...]:
                 for party in parties
             )
     return ()
+
+
+def one_side(question: str) -> Side | None:
+    """Return the party of which a question asks what it says of something, and that; None if it asks anything else."""
+    plain = _plain(question)
+    if len(plain) > _LONGEST or mostly_unspaced(plain) or not _SAYING.search(plain):
+        return None
+    for form in _FORMS_OF_ONE:
+        match = re.fullmatch(form, plain, re.IGNORECASE)
+        party = match and _bare(match["parties"])
+        if match and party and _NAMED.search(party) and _may_speak(party, lowercase=True):
+            if _BETWEEN.search(party) or _DOCUMENT.search(party):
+                return None
+            return Side(party, question, match["topic"].strip(" ,"), _asks_for_words(plain))
+    return None
+
+
+def _plain(question: str) -> str:
+    return " ".join(question.split()).rstrip("?.!… ")
 
 
 def _split_unspaced(question: str) -> tuple[Side, ...]:

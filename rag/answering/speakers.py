@@ -27,7 +27,7 @@ from rag.answering.clauses import (
     speaks_as,
     tokens_of,
 )
-from rag.answering.parties import GOVERNMENTS, WHOLE_NAME, names_of
+from rag.answering.parties import GOVERNMENTS, WHOLE_NAME, names, names_of
 from rag.answering.sides_unspaced import speaks_unspaced
 from rag.answering.wording import word_key
 from rag.index.lexical import mostly_unspaced
@@ -44,6 +44,7 @@ _ANYONE = re.compile(
     r"\b(?:governments?|officials?|leaders?|authorit(?:y|ies)|sides?|politicians?|diplomats?|people)\b"
 )
 _LABELLED = re.compile(r"[*_ ]*[A-Z][\w.’' -]{0,40}[*_]*:")
+_CAPITALISED = re.compile(r"\b[A-Z]\w*")
 _SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z“\"])|\n")
 
 
@@ -89,6 +90,13 @@ def statements_of(parties: Sequence[str], article: Article, sentences: Sequence[
     return found
 
 
+def is_named_in(party: str, article: Article) -> bool:
+    """Tell whether an article has a part of a party's name, or somebody who speaks for it, in text, title or source."""
+    about = "\n".join(filter(None, (article.title, article.author, article.source, article.text)))
+    parts = _CAPITALISED.findall(party)
+    return any(names(part, about) for part in parts) or Voice(party, article.text).is_named_in(about)
+
+
 @dataclass(frozen=True, slots=True)
 class _Name:
     """A name of a party as the keys of its words; one without a `capital` is what somebody is called."""
@@ -123,6 +131,10 @@ class Voice:
         if found < Speaks.NAMED and any(is_named_after(tokens, start, end) for start, end in named):
             return Speaks.NAMED
         return found
+
+    def is_named_in(self, text: str) -> bool:
+        """Tell whether a text names this party, or somebody who speaks for it."""
+        return any(True for _ in self._named(tokens_of(text)))
 
     def labels(self, sentence: str) -> bool:
         """Tell whether a sentence begins with the name of this party as that of who says it: "Sanjay Rao: …"."""

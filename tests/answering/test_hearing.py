@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from rag.answering import Finding, QuotingSettings, Reading, Verdict
-from rag.answering.hearing import hear
+from rag.answering.hearing import hear, hear_one
 from rag.answering.quoting import quote_sides
-from rag.answering.sides import split_sides
+from rag.answering.sides import one_side, split_sides
 from rag.records import Article, Hit, Passage, Span
 
 TEXT = (
@@ -106,6 +106,46 @@ def test_where_no_word_is_rare_the_confidence_stays_as_it_is():
     sides = split_sides("What do China and Japan say about the water?")
     found = hear(sides, [[READING]] * 2, judge=Judge(), rarity=lambda words: np.zeros(len(words)))
     assert found["China"].confidence == 0.5
+
+
+def heard_alone(question, *, judge, least, readings=(READING,)):
+    return hear_one(one_side(question), readings, judge=judge, rarity=lambda words: np.ones(len(words)), least=least)
+
+
+def test_one_party_is_answered_from_all_sentences_of_an_article_that_names_it():
+    found = heard_alone("What did Tveit say about the count?", judge=Judge(), least=0.4)
+    assert found.confidence == 0.5
+    assert len(texts(found)) == len(SENTENCES)
+
+
+def test_where_that_is_not_sure_enough_its_own_sentences_are_heard_and_both_count():
+    judge = Judge(0.2)
+    found = heard_alone("What did Tveit say about the count?", judge=judge, least=0.4)
+    assert texts(found) == ["Tveit spoke of the count.", "She called it sound."]
+    odds = [one / (1 - one) for one in (0.2, found.confidence)]
+    topic = 0.25 * np.exp(1.25)  # all of what is asked about is spoken of
+    assert odds[1] == pytest.approx(np.sqrt(odds[0] * topic))
+    assert judge.asked[0][0] == judge.asked[1][0] == "What did Tveit say about the count?"
+
+
+def test_an_article_that_does_not_name_a_party_holds_nothing_of_what_it_says():
+    found = heard_alone("What did Moriyama say about the water?", judge=Judge(0.9), least=0.4)
+    assert found == Verdict((), 0.0)
+
+
+@pytest.mark.parametrize("where", [{"title": "A speech by Taro Moriyama"}, {"author": "T. MORIYAMA"}])
+def test_whoever_an_article_is_by_is_named_in_it(where):
+    by_him = Reading(READING.hit, dataclasses.replace(ARTICLE, **where))
+    question = "What did Prime Minister Moriyama say about the water?"
+    assert heard_alone(question, judge=Judge(0.9), least=0.4, readings=[by_him]).confidence == 0.9
+
+
+def test_sentences_of_articles_that_do_not_name_the_party_are_left_out_behind_the_first():
+    text = "Nobody knew of the count."
+    other = Article(id="b", path="b.md", text=text, title="b")
+    beside = Reading(Hit(Passage("b", 0, 0, len(text), (Span(0, len(text)),)), 1.0, 2), other)
+    found = heard_alone("What did Tveit say about the count?", judge=Judge(), least=0.4, readings=[READING, beside])
+    assert text not in texts(found)
 
 
 def quoted(question, **options):

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.answering.questions import may_name_several
-from rag.answering.sides import split_sides
+from rag.answering.questions import may_ask_one_party, may_name_several
+from rag.answering.sides import one_side, split_sides
 
 ROOT = Path(__file__).parents[2]
 # Of each, the parties that it names.
@@ -282,6 +282,72 @@ def test_what_is_asked_about_is_without_the_parties():
 def test_words_are_asked_for_where_a_deed_would_not_do():
     assert all(side.says for side in split_sides("What do China and Japan say about the ban?"))
     assert not any(side.says for side in split_sides("How did China and Japan react to the ban?"))
+
+
+OF_ONE_PARTY = [
+    ("What did Kishida say about the ban?", "Kishida", "the ban"),
+    ("What does China say about the treated water?", "China", "the treated water"),
+    ("What did Prime Minister Fumio Kishida say to Xi about Taiwan?", "Prime Minister Fumio Kishida", "Taiwan"),
+    ("What did Runa Tveit tell reporters about the cod?", None, None),
+    ("What is China's position on Taiwan?", "China", "Taiwan"),
+    ("What was Tokyo's first reaction to the ban?", "Tokyo", "the ban"),
+    ("What is the view of Wang Yi on decoupling?", "Wang Yi", "decoupling"),
+    ("Summarise China's position on Taiwan.", "China", "Taiwan"),
+    ("How did Beijing react to the release?", "Beijing", "the release"),
+    ("How has the EU justified the tariffs?", "the EU", "the tariffs"),
+    ("Where does Japan stand on the ban?", "Japan", "the ban"),
+    ("In 2023, what did Japan say about the ban?", "Japan", "the ban"),
+    ("What does China's foreign ministry say about Taiwan?", "China's foreign ministry", "Taiwan"),
+    ("Tell me what Kishida said about the ban.", "Kishida", "the ban"),
+    ("Did Kishida say anything about Taiwan?", "Kishida", "Taiwan"),
+    ("Has Bill Marsh ever commented on the fee?", "Bill Marsh", "the fee"),
+    ("What is Beijing saying about the islands?", "Beijing", "the islands"),
+    ("What did Xi say on Monday?", None, None),
+    ("What did Kishida say?", None, None),
+    ("What did the minister say about fish?", None, None),
+    ("What does the Treaty of Rome say about tariffs?", None, None),
+    ("What does Article 5 say about the fee?", None, None),
+    ("What do you think about Japan?", None, None),
+    ("What does he say about Japan?", None, None),
+    ("What did China and Japan say about the ban?", None, None),
+    ("What was the reaction to China's ban?", None, None),
+    ("What is Japan's law on fish?", None, None),
+    ("What are the views of experts on China?", None, None),
+    ("What does the US want to do about China?", None, None),
+    ("What did Apple unveil about the phone?", None, None),
+    ("Who said what about China?", None, None),
+    ("Why does China say that about Japan?", None, None),
+    ("What does China trade with Japan?", None, None),
+    ("中国は処理水について何と言っていますか", None, None),
+    ("", None, None),
+]
+
+
+@pytest.mark.parametrize(("question", "party", "topic"), OF_ONE_PARTY)
+def test_a_question_for_what_one_party_says_is_told(question, party, topic):
+    side = one_side(question)
+    assert (side and side.party, side and side.topic) == (party, topic)
+    assert side is None or (side.question == question and may_ask_one_party(question))
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "When was it signed by Wang Yi?",
+        "Who met Xi in Bali?",
+        "How many firms did Li name?",
+        "Which bank told Li so?",
+        "what did the minister say about fish?",
+        "Where was Wang Yi born?",
+    ],
+)
+def test_a_question_for_a_fact_is_not_looked_at_further(question):
+    assert not may_ask_one_party(question)
+
+
+@given(st.text(max_size=120))
+def test_the_first_look_misses_no_question_for_one_party(question):
+    assert one_side(question) is None or may_ask_one_party(question)
 
 
 @given(
