@@ -205,6 +205,8 @@ _MATTER = (
 )
 _NAMED = re.compile(r"\b[A-Z]")
 _LISTENER = r"(?: to (?-i:(?:the|his|her|its|their|reporters|journalists|parliament|[A-Z]\w*)\b[^,?]*?))?"
+_TOLD = r"(?:tell|told|telling)"
+_SAYS = rf"(?:{_VERB}{_LISTENER}|{_TOLD} [^,?]+?)"
 _JUDGES = (
     r"(?:(?:react|respond|repl(?:y|ied))(?:ed)? to|(?:comment|remark)(?:ed)? on|(?:feel|felt|think|thought) about|"
     r"(?:see|view|regard|judge|describe|assess|interpret|perceive|explain|justify|characteri[sz]e)(?:n|d|ed)?|"
@@ -214,8 +216,8 @@ _ANYTHING = r"(?:say|said|comment(?:ed)?|speak|spoken|talk(?:ed)?)(?: anything| 
 _TO_OF = rf"(?:{_OVER}|towards?|to|with regard to|when it comes to)"
 _DOES = r"(?:do|does|did|has|have|had)"
 _FORMS_OF_ONE = (
-    rf"(?:.*\W)?what (?:{_DOES}|is|are|was|were) {_PARTY} {_EACH}(?:been )?{_VERB}{_LISTENER} {_MATTER} (?P<topic>.+)",
-    rf"{_TELL}what {_PARTY} {_EACH}(?:have |has |had )?{_VERB}{_LISTENER} {_MATTER} (?P<topic>.+)",
+    rf"(?:.*\W)?what (?:{_DOES}|is|are|was|were) {_PARTY} {_EACH}(?:been )?{_SAYS} {_MATTER} (?P<topic>.+)",
+    rf"{_TELL}what {_PARTY} {_EACH}(?:have |has |had )?{_SAYS} {_MATTER} (?P<topic>.+)",
     rf"{_DOES} {_PARTY} (?:ever |already )?{_ANYTHING}{_LISTENER} {_MATTER} (?P<topic>.+)",
     rf"(?:.*\W)?how {_DOES} {_PARTY} {_EACH}{_JUDGES} (?P<topic>.+)",
     rf"{_ASKED}{_PARTY}{_POSSESSIVE} (?:\w+ )?{_NOUN} {_ABOUT} (?P<topic>.+)",
@@ -230,11 +232,11 @@ _DOCUMENT = re.compile(
     re.IGNORECASE,
 )
 _WORDS = re.compile(
-    r"\b(?:say|said|saying|says|argue|argued|claim|claimed|state|stated|reply|replied|comment|report|reported)\b"
+    r"\b(?:say|said|saying|says|tell|told|argue|argued|claim|claimed|state|stated|reply|replied|comment|report|reported)\b"
 )
 # A question without any of these has none of the forms; cheaper to find out than each form.
 _SAYING = re.compile(
-    rf"\b(?:{_VERB}|{_ANYTHING}|remark|{_NOUN}\b|{_DIFFER}\b|vs|versus|accord|{_DONE}\b|on the|about the)",
+    rf"\b(?:{_VERB}|{_ANYTHING}|{_TOLD}|remark|{_NOUN}\b|{_DIFFER}\b|vs|versus|accord|{_DONE}\b|on the|about the)",
     re.IGNORECASE,
 )
 _LONGEST = 400  # characters
