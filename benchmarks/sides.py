@@ -50,6 +50,9 @@ Measured by `python -m benchmarks.sides`: questions that ask what each of severa
 that the reader was not trained on (`benchmarks/sides/held_out.jsonl`). Gold, written beforehand, are the sentences by
 which a person would say that a party's side is told. Each question is asked as one ("as one question") and of each
 party ("side by side"). 95 % intervals are bootstrapped, p is that of the paired randomisation test.
+
+In the second table each party is asked alone: its own question, and what another party is asked of other articles,
+which it is taken to say nothing about ("another's matter"); as any question, and as one to that party.
 """
 
 
@@ -86,8 +89,8 @@ class AsOne(Engine):
     def _sides_of(self, question: str) -> Sequence[Side]:  # noqa: ARG002
         return ()
 
-    def _judge(self, question: str, readings: Sequence[Reading], *, judge: Judge) -> Verdict:
-        return judge.judge(question, readings)
+    def _judge(self, question: str, readings: Sequence[Reading], *, judge: Judge, part: int = 1) -> Verdict:
+        return judge.judge(question, readings, part=part)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

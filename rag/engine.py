@@ -266,8 +266,12 @@ class Engine:
         quoted = quote_answer(analyse(question), verdict, settings=settings, copies=self._copies())
         return found, quoted, self._draft(question, verdict) if quoted.claims else None
 
-    def _judge(self, question: str, readings: Sequence[Reading], *, judge: Judge) -> Verdict:
-        """Return which sentences answer a question; of one that asks what a party says, in what names that party."""
+    def _judge(self, question: str, readings: Sequence[Reading], *, judge: Judge, part: int = 1) -> Verdict:
+        """Return which sentences answer a question; of one that asks what a party says, none of others' words.
+
+        What it takes for that does not depend on whether the engine is bold: `answer.min_confidence` tells when a
+        party's own sentences are judged.
+        """
         from rag.answering.questions import may_ask_one_party
 
         if may_ask_one_party(question):
@@ -277,8 +281,8 @@ class Engine:
                 from rag.answering.hearing import hear_one
 
                 least = self.config.answer.min_confidence
-                return hear_one(side, readings, judge=judge, rarity=self._rarity, least=least)
-        return judge.judge(question, readings)
+                return hear_one(side, readings, judge=judge, rarity=self._rarity, least=least, part=part)
+        return judge.judge(question, readings, part=part)
 
     def _quoting(self, *, bold: bool = False) -> QuotingSettings:
         from rag.answering import QuotingSettings
@@ -329,7 +333,8 @@ class Engine:
             each.append(found)
             return LookedUp(_readings(found), found.ranking.texts.values() if small else ())
 
-        verdicts = judge_in_turn(parts, look_up=look_up, judge=judge, least=settings.min_confidence)
+        judging = functools.partial(self._judge, judge=judge, part=len(parts))
+        verdicts = judge_in_turn(parts, look_up=look_up, judge=judging, least=settings.min_confidence)
         quoted = quote_parts(verdicts, settings=settings, copies=self._copies())
         return self._merge(each, quoted), quoted
 

@@ -141,7 +141,7 @@ def verify(config: Config, answers: Path) -> Verification:
 
 
 def is_indexed(config: Config, file: Path) -> bool:
-    """Tell whether a file is there of which articles are in the index."""
+    """Tell whether a file is there of which articles are in the index, or will be once there is one."""
     if not file.is_file():
         return False
     from rag.index.generations import open_store
@@ -149,7 +149,7 @@ def is_indexed(config: Config, file: Path) -> bool:
     try:
         _, store = open_store(config.index_folder())
     except (IndexMissing, IndexBroken):
-        return False
+        return any(file.absolute().is_relative_to(path) for path in config.article_paths())
     with closing(store):
         return store.file(str(file.absolute())) is not None
 

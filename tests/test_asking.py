@@ -115,3 +115,20 @@ def test_a_half_that_may_stand_alone_is_asked_so_too(ask, monkeypatch):
     answer = ask("Which ferry stopped? Who said the ban on plums is unfair?")
     assert asked[-1] == "Who said the ban on plums is unfair?" != asked[-2]
     assert quotes(answer, answer.sides[1]) == [alone.citations[0].quote]
+
+
+def test_what_one_party_says_is_not_answered_with_another_s_words(ask):
+    answer = ask("What did Harada say about the ban on plums?")
+    assert {citation.quote for citation in answer.citations} == {"As agreed, Harada said the ban on plums stays."}
+
+
+def test_of_whom_no_article_tells_that_is_said(ask):
+    answer = ask("What did Takeda say about the ban on plums?")
+    assert not answer.answered
+    assert answer.reason == "no passage that was found holds words of Takeda; the nearest are listed"
+    assert answer.hits
+
+
+def test_a_half_of_a_question_is_heard_as_it_would_be_alone(ask):
+    answer = ask("What did Takeda say about the ban on plums, and when did the ferry to Kinmen stop?")
+    assert [len(side.citations) for side in answer.sides] == [0, 1]

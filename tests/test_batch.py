@@ -400,7 +400,7 @@ def test_a_long_question_keeps_its_place(config, word_encoder, tmp_path):
     class Judge:
         name, model, revision = "waiting", "none", "1"
 
-        def judge(self, question, _readings):
+        def judge(self, question, _readings, **_):
             if question == "0?":
                 assert last_begun.wait(30)
             asked.append(question)

@@ -3,12 +3,13 @@
 casing.py      a question typed small, with the capitals of the articles
 questions.py   what a question asks for: one fact, an explanation, several views, a yes or no
 double.py      whether it is several questions in one
-sides.py       whether it asks what each of several parties says, and what each is asked
+sides.py       whether it asks what one party says, or each of several, and what each is asked
 sides_unspaced.py  the same in Chinese and Japanese, and whose their sentences are
 parties.py     who can say something, and by which names
 clauses.py     who is the subject of what in a sentence
 speakers.py    which sentences are a party's own
-hearing.py     what each party says, judged by its own question
+others.py      which sentences are another's words, and whether an article names a party at all
+hearing.py     what a party says, or each of several, judged by its own question
 outline.py     which sentence another one needs: in lists, tables and interviews
 judging.py     the seam: a judge says how well each sentence answers, and whether any does
 reading.py     the judge that reads, with the reading model; its weights are fitted by training/answerer.py

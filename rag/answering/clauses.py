@@ -7,7 +7,7 @@ the ban, lodged …"), or where a verb of saying stands before it behind a quote
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -30,7 +30,7 @@ _STANCE = frozenset(
         """
         accept accuse acknowledge add admit advise agree allege announce answer appeal appear argue ask assert
         believe blame call caution charge claim complain concede conclude condemn confirm consider contend
-        contradict counter criticise criticize declare defend demand deny describe dismiss dispute doubt
+        contradict counter criticise criticize declare decline defend demand deny describe dismiss dispute doubt
         emphasise emphasize estimate expect explain express favor favour fear find hold hope insist intend
         invite justify lodge maintain mention name note object observe offer oppose plan pledge point praise
         predict prefer promise propose protest react reaffirm recall recommend refuse regard regret reject
@@ -44,7 +44,7 @@ _MAY = _set("will would should could might must can may")
 _PAST = _set(
     """
     became began broke brought built came chose cut drew fell felt fought found gave got grew held hit kept knew
-    laid led left lent let lost made met paid put ran rose said saw sent set shut sold spent spoke stood stuck
+    laid led left lent let lost made met paid put ran rose said saw sent set shut sold spent spoke stood struck stuck
     swore thought threw told took understood went withdrew won wrote
     """
 )
@@ -215,15 +215,21 @@ def speaks_as(tokens: Sequence[Token], start: int, end: int) -> Speaks:
     return Speaks.NOT
 
 
-def is_label(tokens: Sequence[Token], start: int, end: int) -> bool:
-    """Tell whether a name tells whose words follow, as in minutes: "Sanjay Rao: …", "**Ms Farrell:** …"."""
+def is_label(tokens: Sequence[Token], start: int, end: int, *, names: Collection[str] = ()) -> bool:
+    """Tell whether a name tells whose words follow, as in minutes: "Sanjay Rao: …", "**Ms Farrell:** …".
+
+    Another name may stand before a surname, if there is none among the `names`.
+    """
     name = " ".join(token.plain for token in tokens[start:end])
     if name in GOVERNMENTS:  # a dateline: "Tokyo: The talks ended."
         return False
     while end < len(tokens) and tokens[end].text in _MARKUP:
         end += 1
     before = [token for token in tokens[:start] if token.text not in _MARKUP]
-    led = all(token.plain in TITLES or token.plain == "the" for token in before)
+    first = len(names) <= 1
+    led = all(
+        token.plain in TITLES or token.plain == "the" or is_office(token) or (first and token.named) for token in before
+    )
     return led and end < len(tokens) and tokens[end].text == ":"
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rag.answering.judging import Judge, Reading, Verdict, coverage
+from rag.answering.others import is_named_in, words_of_others
 from rag.answering.parties import names_of
 from rag.answering.sides import Side
-from rag.answering.speakers import is_named_in, statements_of
+from rag.answering.speakers import statements_of
 from rag.index.lexical import terms
 from rag.passages import embedded_text
 
@@ -43,29 +45,34 @@ def hear(
     return heard
 
 
-def hear_one(side: Side, readings: Sequence[Reading], *, judge: Judge, rarity: Rarity, least: float) -> Verdict:
-    """Return which sentences of the articles that name a party answer what is asked of it, and how surely.
+def hear_one(
+    side: Side, readings: Sequence[Reading], *, judge: Judge, rarity: Rarity, least: float, part: int = 1
+) -> Verdict:
+    """Return which sentences answer what is asked of a party, and how surely.
 
-    All sentences of an article that names it may: what is told with "she", or in the first person, is not known to be
-    its own. Where none answers as surely as `least`, those that are known to be are heard, and how sure it is lies
-    halfway between both, in log-odds.
+    Those of articles that name it may that are not known to be another's words. Where none answers as surely as
+    `least`, those that are known to be its own are heard, and how sure that is lies halfway between both, in log-odds.
     """
-    plain = judge.judge(side.question, readings)
-    named = _where_named(side.party, plain)
-    if named.confidence >= least:
-        return named
-    heard = hear([side], [readings], judge=judge, rarity=rarity)[side.party]
+    may = [one for reading in readings if (one := _without_others(side.party, reading)) is not None]
+    if not may:
+        return Verdict((), 0.0, f"no passage that was found holds words of {side.party}; the nearest are listed")
+    plain = judge.judge(side.question, may, part=part)
+    if plain.findings and plain.confidence >= least:
+        return plain
+    heard = hear([side], [may], judge=judge, rarity=rarity)[side.party]
     if not heard.findings:
-        return named
+        return plain
     return Verdict(heard.findings, _probability((_odds(plain.confidence) + _odds(heard.confidence)) / 2))
 
 
-def _where_named(party: str, verdict: Verdict) -> Verdict:
-    """Return a verdict without what stands in articles that do not name a party; none if its best does."""
-    articles = {finding.reading.article.id: finding.reading.article for finding in verdict.findings}
-    naming = {name for name, article in articles.items() if is_named_in(party, article)}
-    findings = tuple(finding for finding in verdict.findings if finding.reading.article.id in naming)
-    return Verdict(findings, verdict.confidence) if findings[:1] == verdict.findings[:1] else Verdict((), 0.0)
+def _without_others(party: str, reading: Reading) -> Reading | None:
+    """Return a passage without the sentences that are others' words; None if nothing is left, or it names no party."""
+    if not is_named_in(party, reading.article):
+        return None
+    sentences = reading.hit.passage.sentences
+    others = words_of_others(party, reading.article, sentences)
+    left = tuple(span for span in sentences if span not in others)
+    return replace(reading, only=left) if left else None
 
 
 def _own(number: int, parties: Sequence[str], readings: Sequence[Reading], *, says: bool) -> list[Reading]:

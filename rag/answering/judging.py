@@ -90,10 +90,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The findings, best first, and the calibrated probability that the first of them answers the question."""
+    """The findings, best first, and the calibrated probability that the first of them answers the question.
+
+    `reason` tells why there are none, where more is known than that nothing was found.
+    """
 
     findings: tuple[Finding, ...]
     confidence: float
+    reason: str | None = None
 
 
 class Judge(Protocol):

@@ -110,9 +110,10 @@ _JOINING = re.compile(
     r"|[中日美米韩韓俄]{2}(?:两国|兩國|両国|双方|雙方|政府|对|對|就|は|の)",
     re.IGNORECASE,
 )
-# These ask for a fact, or name nobody: a name is a word in capitals behind the first.
+# These ask for a fact, or name nobody.
 _ASKS_NO_PARTY = re.compile(
-    r"\W*(?:who|whom|whose|when|which|why|where(?! do| does| did)|how(?! do| does| did| ha))\b|\W*\w+[^A-Z]*$", re.ASCII
+    r"\W*(?i:who|whom|whose|when|which|why|where(?! do| does| did)|how(?! do| does| did| ha))\b"
+    r"|\W*(?i:what|how|where|did|do|does|has|have|is|are|was|were|tell|can|could|will|would|should)\b[^A-Z]*$"
 )
 _JOINED = re.compile(
     r"\W*(?:and|but|or|so|then|what about|how about|what of|same for|in|on|since|until)\b", re.IGNORECASE
@@ -166,8 +167,8 @@ def may_name_several(question: str) -> bool:
 
 
 def may_ask_one_party(question: str) -> bool:
-    """Tell whether a question may ask what somebody says: not where it asks who, when, which, why or how many."""
-    return _ASKS_NO_PARTY.match(question[:1].lower() + question[1:]) is None
+    """Tell whether a question may ask what somebody says: not if it begins with who, when, which, why or how many."""
+    return _ASKS_NO_PARTY.match(question) is None
 
 
 def analyse(question: str) -> Asked:

@@ -45,7 +45,7 @@ def quote_answer(
     `copies` names for an article the one that it is a copy of: the two are one voice.
     """
     if not verdict.findings:
-        return _declined("no passage of the articles is about this", 0.0)
+        return _declined(verdict.reason or "no passage of the articles is about this", 0.0)
     if verdict.confidence < settings.min_confidence:
         return _declined(
             "no sentence of the articles answers this; the nearest passages are listed", verdict.confidence
@@ -171,7 +171,10 @@ def _understood(findings: Sequence[Finding], party: str, *, most: int) -> list[F
     for finding in findings:
         needed = [finding]
         before = finding.reading.before(finding.span)
-        if before is not None and (leans(finding.text) or (goes_on(finding.text) and not names(party, finding.text))):
+        named = names(
+            party, finding.text
+        )  # her rival Felix Grau: whose rival tells less than who spoke before misleads
+        if before is not None and (leans(finding.text) or goes_on(finding.text)) and not named:
             needed.insert(0, Finding(finding.reading, before, finding.score))
         known = {(one.reading.article.id, one.span) for one in chosen}
         new = [one for one in needed if (one.reading.article.id, one.span) not in known]

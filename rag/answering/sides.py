@@ -199,14 +199,17 @@ _FORMS = (
 )
 # What does China say about the ban? How did it react to that? What is its view of it? Where does it stand on it?
 _PARTY = r"(?P<parties>[^,?]+?)"
-_WEEKDAY = r"(?:the )?(?:\d|(?:mon|tues|wednes|thurs|fri|satur|sun)day)"
-_MATTER = (
-    rf"(?:about|of|regarding|concerning|with re(?:gard|spect) to|when it comes to|as to|o(?:n|ver)(?! {_WEEKDAY}))"
+_TIME = (
+    r"(?:the )?(?:\d|(?:mon|tues|wednes|thurs|fri|satur|sun)day|(?:jan|febr)uary|march|april|may \d|june|july|august|"
+    r"(?:sept|nov|dec)ember|october|(?:first|last|next) |tv|television|twitter|x$|radio|stage)"
 )
-_NAMED = re.compile(r"\b[A-Z]")
+_MATTER = (
+    r"(?:about|of(?! late)|regarding|concerning|with re(?:gard|spect) to|when it comes to|as to|"
+    rf"o(?:n|ver)(?! {_TIME}))"
+)
 _LISTENER = r"(?: to (?-i:(?:the|his|her|its|their|reporters|journalists|parliament|[A-Z]\w*)\b[^,?]*?))?"
 _TOLD = r"(?:tell|told|telling)"
-_SAYS = rf"(?:{_VERB}{_LISTENER}|{_TOLD} [^,?]+?)"
+_SAYS = rf"(?:{_VERB}{_LISTENER}|{_TOLD} (?!by\b)[^,?]+?)"
 _JUDGES = (
     r"(?:(?:react|respond|repl(?:y|ied))(?:ed)? to|(?:comment|remark)(?:ed)? on|(?:feel|felt|think|thought) about|"
     r"(?:see|view|regard|judge|describe|assess|interpret|perceive|explain|justify|characteri[sz]e)(?:n|d|ed)?|"
@@ -216,14 +219,16 @@ _ANYTHING = r"(?:say|said|comment(?:ed)?|speak|spoken|talk(?:ed)?)(?: anything| 
 _TO_OF = rf"(?:{_OVER}|towards?|to|with regard to|when it comes to)"
 _DOES = r"(?:do|does|did|has|have|had)"
 _FORMS_OF_ONE = (
-    rf"(?:.*\W)?what (?:{_DOES}|is|are|was|were) {_PARTY} {_EACH}(?:been )?{_SAYS} {_MATTER} (?P<topic>.+)",
+    rf"(?:.*\W)?what {_DOES} {_PARTY} {_EACH}{_SAYS} {_MATTER} (?P<topic>.+)",
+    rf"(?:.*\W)?what (?:is|are|was|were) {_PARTY} {_EACH}(?=\w+ing\b){_SAYS} {_MATTER} (?P<topic>.+)",
     rf"{_TELL}what {_PARTY} {_EACH}(?:have |has |had )?{_SAYS} {_MATTER} (?P<topic>.+)",
     rf"{_DOES} {_PARTY} (?:ever |already )?{_ANYTHING}{_LISTENER} {_MATTER} (?P<topic>.+)",
     rf"(?:.*\W)?how {_DOES} {_PARTY} {_EACH}{_JUDGES} (?P<topic>.+)",
-    rf"{_ASKED}{_PARTY}{_POSSESSIVE} (?:\w+ )?{_NOUN} {_ABOUT} (?P<topic>.+)",
+    rf"{_ASKED}{_PARTY}{_POSSESSIVE} (?:\w+ )?{_NOUN} (?:{_TO_OF}|of|against) (?P<topic>.+)",
     rf"{_ASKED}the (?:\w+ )?{_NOUN} (?:of|by|from|held by|taken by) {_PARTY} {_TO_OF} (?P<topic>.+)",
-    rf"where {_DOES} {_PARTY} {_EACH}stand on (?P<topic>.+)",
+    rf"where {_DOES} {_PARTY} {_EACH}stand on(?! the list) (?P<topic>.+)",
 )
+_PEOPLE = re.compile(r"the [A-Z]\w*(?:ese|ish|ch|ans)|[A-Z]\w*(?:ese|icans|ians)")
 # What one reads says what stands in it, by whatever name it is asked for.
 _DOCUMENT = re.compile(
     r"\b(?:act|agreement|appendix|article|chapter|charter|clause|code|constitution|contract|convention|declaration|"
@@ -292,14 +297,18 @@ def one_side(question: str) -> Side | None:
     plain = _plain(question)
     if len(plain) > _LONGEST or mostly_unspaced(plain) or not _SAYING.search(plain):
         return None
-    for form in _FORMS_OF_ONE:
-        match = re.fullmatch(form, plain, re.IGNORECASE)
-        party = match and _bare(match["parties"])
-        if match and party and _NAMED.search(party) and _may_speak(party, lowercase=True):
-            if _BETWEEN.search(party) or _DOCUMENT.search(party):
-                return None
-            return Side(party, question, match["topic"].strip(" ,"), _asks_for_words(plain))
-    return None
+    matches = (re.fullmatch(form, plain, re.IGNORECASE) for form in _FORMS_OF_ONE)
+    match = next((match for match in matches if match and _may_speak(_bare(match["parties"]), lowercase=True)), None)
+    if match is None or not _is_one(party := _bare(match["parties"])):
+        return None
+    return Side(party, question, match["topic"].strip(" ,"), _asks_for_words(plain))
+
+
+def _is_one(party: str) -> bool:
+    """Tell whether a party is named, and is one: no several, no group such as Japanese firms, and no document."""
+    named = any(word[0].isupper() for word in party.split())
+    several = _BETWEEN.search(party) or _PEOPLE.fullmatch(party) or re.search(r"\b[a-z]\w*s$", party)
+    return named and not several and not _DOCUMENT.search(party)
 
 
 def _plain(question: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rag.answering.clauses import (
     POSSESSIVE,
@@ -44,7 +45,22 @@ _ANYONE = re.compile(
     r"\b(?:governments?|officials?|leaders?|authorit(?:y|ies)|sides?|politicians?|diplomats?|people)\b"
 )
 _LABELLED = re.compile(r"[*_ ]*[A-Z][\w.’' -]{0,40}[*_]*:")
-_CAPITALISED = re.compile(r"\b[A-Z]\w*")
+# As in minutes, "Sanjay Rao: …", and in interviews, "Q: …".
+_LABEL = re.compile(r"[*_ ]*((?:[A-Z][\w.’'-]* ?){1,4})[*_]*:(?=[*_]*\s)")
+_LABELS = re.compile(r"^[*_ ]*((?:[A-Z][\w.’'-]* ?){1,4})[*_]*:(?=[*_]*\s)", re.MULTILINE)
+_INTERVIEW = re.compile(r"\binterview(?:ed)?\b|^\*\*[^*\n]+\?\*\*$", re.IGNORECASE | re.MULTILINE)
+_ANSWER = re.compile(r"^[*_ ]*A(?:nswer)?[*_]*:\s", re.MULTILINE)
+_FIRST_PERSON = re.compile(r"(?<![\w.])(?:I(?:['’](?:m|ve|d|ll))?(?= [a-z])|[Mm]y|[Mm]e)\b")
+_QUOTED = re.compile(r"“[^”]*”|\"[^\"]*\"")
+NOBODYS = -1
+# Words that stand in capitals at the beginning of a sentence, and as no name.
+_NO_NAME = frozenset(
+    """
+    the a an he she it they we i you his her its their our my your this that these those there here one some many most
+    both all other others another few several no nobody nothing everyone everybody everything such what who which where
+    why how asked not
+    """.split()  # noqa: SIM905  # a list of strings would be six lines
+)
 _SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z“\"])|\n")
 
 
@@ -56,6 +72,16 @@ class Statement:
     acts: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A sentence, how each of the parties speaks in it, and whose label it stands behind: NOBODYS if no party's."""
+
+    span: Span
+    text: str
+    speaking: list[Speaks]
+    labelled: int | None
+
+
 def statements_of(parties: Sequence[str], article: Article, sentences: Sequence[Span]) -> list[list[Statement]]:
     """Return, party by party, those sentences of an article that are its own, or go on with what it said right before.
 
@@ -64,37 +90,53 @@ def statements_of(parties: Sequence[str], article: Article, sentences: Sequence[
     found: list[list[Statement]] = [[] for _ in parties]
     if not sentences:
         return found
-    voices = [Voice(party, article.text) for party in parties]
     spoke = [Speaks.NOT] * len(parties)
+    labelled: int | None = None
+    for one in spoken([Voice.of(party, article) for party in parties], article, sentences):
+        if labelled is not None and one.labelled != labelled:
+            spoke = [Speaks.NOT] * len(parties)
+        labelled = one.labelled
+        loudest = max(one.speaking)
+        for number, speaks in enumerate(one.speaking):
+            told_by_other = speaks is Speaks.AS_TOLD and loudest >= Speaks.ACTS
+            follows = not speaks and loudest < Speaks.ACTS and spoke[number] >= Speaks.ACTS and goes_on(one.text)
+            if follows or (speaks and not told_by_other):
+                found[number].append(Statement(one.span, acts=speaks is Speaks.ACTS))
+        spoke = one.speaking
+    return found
+
+
+def spoken(voices: Sequence[Voice], article: Article, sentences: Sequence[Span]) -> Iterator[Spoken]:
+    """Yield for each sentence how the parties speak in it.
+
+    A label tells whose words follow, up to the next label or an empty line: a party's, or in a transcript anybody's.
+    One in the middle of a paragraph ("Kishida: a leader under pressure.") tells of its own sentence alone.
+    """
+    transcript = is_transcript(article.text)
     labelled: int | None = None
     end: int | None = None
     for span in sentences:
         text = article.text[span.start : span.end]
-        speaking = [voice.speaks(text) for voice in voices]
         between = "\n\n" if end is None else article.text[end : span.start]
         label = next((number for number, voice in enumerate(voices) if voice.labels(text)), None)
-        if label is not None or "\n\n" in between or ("\n" in between and _LABELLED.match(text)):
-            if labelled is not None:
-                spoke = [Speaks.NOT] * len(parties)
+        if label is None and transcript and _LABEL.match(text) and not _is_place(text):
+            label = NOBODYS
+        inside = "\n" not in between and labelled is None
+        if not inside and (label is not None or "\n\n" in between or ("\n" in between and _LABELLED.match(text))):
             labelled = label
-        if labelled is not None:
-            speaking = [Speaks.SAYS if number == labelled else Speaks.NOT for number in range(len(voices))]
+        own = label if inside else labelled
+        if own is None:
+            speaking = [voice.speaks(text) for voice in voices]
+        else:
+            speaking = [Speaks.SAYS if number == own else Speaks.NOT for number in range(len(voices))]
+        yield Spoken(span, text, speaking, own)
         end = span.end
-        loudest = max(speaking)
-        for number, speaks in enumerate(speaking):
-            told_by_other = speaks is Speaks.AS_TOLD and loudest >= Speaks.ACTS
-            follows = not speaks and loudest < Speaks.ACTS and spoke[number] >= Speaks.ACTS and goes_on(text)
-            if follows or (speaks and not told_by_other):
-                found[number].append(Statement(span, acts=speaks is Speaks.ACTS))
-        spoke = speaking
-    return found
 
 
-def is_named_in(party: str, article: Article) -> bool:
-    """Tell whether an article has a part of a party's name, or somebody who speaks for it, in text, title or source."""
-    about = "\n".join(filter(None, (article.title, article.author, article.source, article.text)))
-    parts = _CAPITALISED.findall(party)
-    return any(names(part, about) for part in parts) or Voice(party, article.text).is_named_in(about)
+def _is_place(text: str) -> bool:
+    """Tell whether a sentence begins with a dateline: "Tokyo: The talks ended."."""
+    match = _LABEL.match(text)
+    return match is not None and match[1].strip().casefold() in GOVERNMENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +150,38 @@ class _Name:
 class Voice:
     """A party as the sentences of one article speak of it: by its names, and by the people who speak for it."""
 
-    def __init__(self, party: str, text: str) -> None:
+    def __init__(self, party: str, text: str, *, writes: bool = False, written_by_other: bool = False) -> None:
+        """Find the party in an article's text; it may be the one who `writes` that, in the first person."""
+        self.writes = writes
+        self.written_by_other = written_by_other
         self._names, self._words = _names_of(party)
         if WHOLE_NAME.fullmatch(party) and len(names_of(party)) == 1 and party not in text:
             # Gao in an article that never has Gao Lihua is another Gao.
             self._names = [name for name in self._names if len(name.keys) > 1]
         self._role = not any(name.capital for name in self._names)
         self._people: tuple[str, ...] = ()
+        self.is_person = self.is_state = False
         self._unspaced = names_of(party) if mostly_unspaced(party) else ()
         if self._unspaced:
             return
         self._people = tuple(dict.fromkeys(self._find_people(text)))
+        self.is_person = _may_be_persons(party) or (self._role_of_one(party) and bool(self._people))
+        self.is_state = len(names_of(party)) > 1
         self._words |= {word.casefold() for person in self._people for word in person.split()}
+
+    @classmethod
+    def of(cls, party: str, article: Article) -> Voice:
+        """Return a party's voice in an article, of which it may be the one who writes."""
+        return _voice_of(party, article.title, article.author, article.text)
 
     def speaks(self, sentence: str) -> Speaks:
         """Tell how this party speaks in a sentence."""
         if self._unspaced:
             return Speaks.SAYS if speaks_unspaced(self._unspaced, sentence) else Speaks.NOT
+        found = self._speaks(sentence)
+        return Speaks.SAYS if self.writes and not found and is_first_person(sentence) else found
+
+    def _speaks(self, sentence: str) -> Speaks:
         tokens = tokens_of(sentence)
         named = list(self._named(tokens))
         found = max((speaks_as(tokens, *phrase) for phrase in self._phrases(tokens, named)), default=Speaks.NOT)
@@ -138,8 +195,26 @@ class Voice:
 
     def labels(self, sentence: str) -> bool:
         """Tell whether a sentence begins with the name of this party as that of who says it: "Sanjay Rao: …"."""
+        if self.writes and _ANSWER.match(sentence):
+            return True
         tokens = () if self._unspaced else tokens_of(sentence)
-        return any(is_label(tokens, *place) for place in self._named(tokens))
+        return any(is_label(tokens, start, end, names=self._words) for start, end in self._named(tokens))
+
+    def _role_of_one(self, party: str) -> bool:
+        """Tell whether a party is called by the office of one person: the Chinese ambassador."""
+        words = [token for token in tokens_of(party) if token.word]
+        return bool(words) and is_office(words[-1]) and not words[-1].text.endswith("s")
+
+    def others_speak(self, sentence: str) -> Speaks:
+        """Tell how the loudest speaks of those whose names in a sentence are not this party's."""
+        tokens = tokens_of(sentence)
+        own = {place for start, end in self._named(tokens) for place in range(start, end)}
+        loudest = Speaks.NOT
+        for start, end in _names_in(tokens):
+            if own.isdisjoint(range(start, end)):
+                phrase = phrase_around(tokens, start, end)
+                loudest = max(loudest, Speaks.NOT if phrase is None else speaks_as(tokens, *phrase))
+        return loudest
 
     def _phrases(self, tokens: Sequence[Token], named: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         """Yield the phrases that name the party, or somebody who speaks for it."""
@@ -212,6 +287,60 @@ class Voice:
             yield _whole(name_before(tokens, comma))
 
 
+@lru_cache(maxsize=256)
+def _voice_of(party: str, title: str, author: str | None, text: str) -> Voice:
+    if not (is_told_by_i(text) or _ANSWER.search(text)):
+        return Voice(party, text)
+    voice = Voice(party, text)
+    interview = is_transcript(text) or _INTERVIEW.search(f"{title}\n{text}") is not None
+    # The title of what somebody signed may name anybody; that of a speech and of an interview names who speaks.
+    head = author if author and not interview else f"{title}\n{author or ''}"
+    writes = voice.is_named_in(head) or any(names(word, author or "") for word in party.split()[-1:])
+    other = voice.is_person and not writes and not is_transcript(text)
+    return Voice(party, text, writes=writes, written_by_other=other)
+
+
+def is_transcript(text: str) -> bool:
+    """Tell whether lines of a text begin with the labels of who speaks, more than one."""
+    return len({match[1] for match in _LABELS.finditer(text)}) > 1
+
+
+def is_told_by_i(text: str) -> bool:
+    """Tell whether who writes a text, or speaks in it, says "I" outside of quotes, more than once."""
+    found = _FIRST_PERSON.finditer(_QUOTED.sub("", text))
+    return next(found, None) is not None and next(found, None) is not None
+
+
+def is_first_person(sentence: str) -> bool:
+    """Tell whether a sentence says "I", "my" or "me" outside of quotes."""
+    return _FIRST_PERSON.search(_QUOTED.sub("", sentence)) is not None
+
+
+def _names_in(tokens: Sequence[Token]) -> Iterator[tuple[int, int]]:
+    """Yield where words in capitals stand one behind another, but for one that only begins the sentence."""
+    start: int | None = None
+    for place in range(len(tokens) + 1):
+        if place < len(tokens) and tokens[place].named and not _is_no_name(tokens[place], begins=start is None):
+            start = place if start is None else start
+        elif start is not None:
+            yield start, place
+            start = None
+
+
+def _may_be_persons(party: str) -> bool:
+    """Tell whether a party may be a person by name: capitals alone, but for a title, and no country's."""
+    words = [token for token in tokens_of(party) if token.word]
+    own = [token for token in words if token.plain not in TITLES and not is_office(token)]
+    called = " ".join(token.text for token in own)
+    if len(names_of(called)) > 1 or any(country_of(token.text) for token in own):
+        return False
+    return bool(own) and all(token.capital and not is_speaker(token) and not token.text.isupper() for token in own)
+
+
+def _is_no_name(token: Token, *, begins: bool) -> bool:
+    return token.plain in _NO_NAME or (begins and begins_clause(token))
+
+
 def _names_of(party: str) -> tuple[list[_Name], set[str]]:
     """Return the names that a party has, and their words as they are written."""
     plain = _ARTICLE.sub("", party)
@@ -220,7 +349,7 @@ def _names_of(party: str) -> tuple[list[_Name], set[str]]:
         plain = of_country
     called = names_of(plain)
     if len(called) == 1:
-        called = _country_of(plain) or called
+        called = country_of(plain) or called
     names, words = [], set[str]()
     for one in called:
         tokens = [token for token in tokens_of(one) if token.word]
@@ -233,12 +362,19 @@ def _names_of(party: str) -> tuple[list[_Name], set[str]]:
     return names, words
 
 
-def _country_of(word: str) -> tuple[str, ...] | None:
+def country_of(word: str) -> tuple[str, ...] | None:
     """Return the names of the country that an adjective is of: Chinese, Japanese."""
     if " " in word or not word[:1].isupper():
         return None
     key = word_key(word.casefold())
-    return next((names for names in GOVERNMENTS.values() if _are_alike(key, word_key(names[0].casefold()))), None)
+    return next(
+        (
+            names
+            for names in GOVERNMENTS.values()
+            if any(_are_alike(key, word_key(name.casefold())) for name in names if " " not in name)
+        ),
+        None,
+    )
 
 
 def _are_alike(one: str, other: str) -> bool:

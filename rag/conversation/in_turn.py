@@ -6,9 +6,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from rag.answering.casing import restore_capitals
-from rag.answering.judging import Judge, Reading, Verdict
+from rag.answering.judging import Reading, Verdict
 from rag.conversation.followups import understand
 from rag.conversation.turns import Turn
+
+Judging = Callable[[str, Sequence[Reading]], Verdict]
 
 _BARE = 3  # words of a question that says nothing without the one before: "By whom?"
 
@@ -22,7 +24,7 @@ class LookedUp:
 
 
 def judge_in_turn(
-    parts: Sequence[str], *, look_up: Callable[[str], LookedUp], judge: Judge, least: float
+    parts: Sequence[str], *, look_up: Callable[[str], LookedUp], judge: Judging, least: float
 ) -> dict[str, Verdict]:
     """Return by question, with its capitals, which sentences answer it, and how surely.
 
@@ -35,7 +37,7 @@ def judge_in_turn(
 
     def judged(question: str, found: LookedUp) -> tuple[str, Verdict]:
         meant = restore_capitals(question, found.texts)
-        return meant, judge.judge(meant, found.readings, part=len(parts))
+        return meant, judge(meant, found.readings)
 
     for part in parts:
         understood = understand(part, turns)

@@ -108,14 +108,19 @@ def test_where_no_word_is_rare_the_confidence_stays_as_it_is():
     assert found["China"].confidence == 0.5
 
 
+def whole():
+    return [TEXT[span.start : span.end] for span in SENTENCES]
+
+
 def heard_alone(question, *, judge, least, readings=(READING,)):
     return hear_one(one_side(question), readings, judge=judge, rarity=lambda words: np.ones(len(words)), least=least)
 
 
-def test_one_party_is_answered_from_all_sentences_of_an_article_that_names_it():
+def test_one_party_is_answered_from_all_sentences_but_those_that_are_others_words():
     found = heard_alone("What did Tveit say about the count?", judge=Judge(), least=0.4)
     assert found.confidence == 0.5
-    assert len(texts(found)) == len(SENTENCES)
+    said = ["China condemned the release of the water.", "Japan called the ban unscientific."]
+    assert texts(found) == [text for text in whole() if text not in said]
 
 
 def test_where_that_is_not_sure_enough_its_own_sentences_are_heard_and_both_count():
@@ -130,13 +135,14 @@ def test_where_that_is_not_sure_enough_its_own_sentences_are_heard_and_both_coun
 
 def test_an_article_that_does_not_name_a_party_holds_nothing_of_what_it_says():
     found = heard_alone("What did Moriyama say about the water?", judge=Judge(0.9), least=0.4)
-    assert found == Verdict((), 0.0)
+    assert (found.findings, found.confidence) == ((), 0.0)
+    assert "no passage that was found holds words of Moriyama" in found.reason
 
 
 @pytest.mark.parametrize("where", [{"title": "A speech by Taro Moriyama"}, {"author": "T. MORIYAMA"}])
 def test_whoever_an_article_is_by_is_named_in_it(where):
     by_him = Reading(READING.hit, dataclasses.replace(ARTICLE, **where))
-    question = "What did Prime Minister Moriyama say about the water?"
+    question = "What did Moriyama say about the water?"
     assert heard_alone(question, judge=Judge(0.9), least=0.4, readings=[by_him]).confidence == 0.9
 
 

@@ -18,7 +18,7 @@ class Judge:
     sure: dict[str, float] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
-    def judge(self, question, readings, **_):
+    def judge(self, question, readings):
         self.asked.append(question)
         return Verdict((Finding(readings[0], WHOLE, 0.9),), self.sure.get(question, 0.5))
 
@@ -30,7 +30,7 @@ def judged(*parts, texts=(), **sure):
         queries.append(query)
         return LookedUp([READING], texts)
 
-    return judge_in_turn(parts, look_up=look_up, judge=judge, least=0.3), judge.asked, queries
+    return judge_in_turn(parts, look_up=look_up, judge=judge.judge, least=0.3), judge.asked, queries
 
 
 def test_a_further_question_is_asked_with_what_it_leans_on():

@@ -1,0 +1,149 @@
+"""Which sentences cannot be what a party says, and whether an article names it at all."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.answering.others import is_named_in, words_of_others
+from rag.records import Article, Span
+
+REPORT = [
+    "Two trawlers were stopped off Brevik on Monday.",
+    "The mayor, Runa Tveit, called the catch unlawful.",
+    'She added that the fine would be doubled. "Nobody is above the law," Tveit said.',
+    "Otto Lind, a fisherman, said the net was legal.",
+    '"They measured it wet," he said.',
+    "Aftonbladet reported the fine first.",
+]
+OPINION = [
+    "I have fished here for thirty years.",
+    "I do not doubt that Runa Tveit means well.",
+    "The rule should go.",
+    "Tveit says that the stock needs it.",
+    "She may be right.",
+]
+MINUTES = [
+    "Item 1: Nets\n",
+    "Runa Tveit: I ask for a ban.\n",
+    "Otto Lind: Ms Tveit has never fished.",
+    "It would ruin us.",
+]
+INTERVIEW = [
+    "Q: Is the rule fair?\n",
+    "A: I made it myself.\n",
+    "Q: Otto Lind says that you never fish.\n",
+    "A: He is right.",
+]
+TALKS = [
+    "Tokyo and Seoul met on Friday.",
+    "China's foreign minister, Bo Shan, called the talks useful.",
+    "He expects a second round.",
+    "Japan demanded an end of the ban.",
+    "Imports fell by a tenth.",
+]
+
+
+def article(sentences, **facts):
+    """Return an article of sentences, and where each stands."""
+    text, spans = "", []
+    for sentence in sentences:
+        spans.append(Span(len(text), len(text) + len(sentence.rstrip())))
+        text += sentence if sentence.endswith("\n") else f"{sentence} "
+    return Article(**{"id": "a", "path": "a.md", "text": text, "title": "Nets"} | facts), spans
+
+
+def of_others(party, sentences, **facts):
+    made, spans = article(sentences, **facts)
+    found = words_of_others(party, made, spans)
+    return [number for number, span in enumerate(spans) if span in found]
+
+
+@pytest.mark.parametrize(
+    ("party", "sentences", "others"),
+    [
+        ("Tveit", REPORT, [3, 4, 5]),
+        ("Otto Lind", REPORT, [1, 2, 5]),
+        ("the mayor", REPORT, [3, 4, 5]),
+        ("Aftonbladet", REPORT, [1, 2, 3, 4]),
+        ("fishermen", REPORT, []),
+        ("Otto Lind", MINUTES, [1]),
+        ("Tveit", MINUTES, [2, 3]),
+        ("China", TALKS, [3]),
+        ("Japan", TALKS, [1, 2]),
+        ("日本", TALKS, []),
+    ],
+)
+def test_what_another_says_is_told(party, sentences, others):
+    assert of_others(party, sentences) == others
+
+
+def test_who_writes_in_the_first_person_is_another_unless_the_party_does():
+    assert of_others("Runa Tveit", OPINION, author="Otto Lind") == [0, 1, 2]
+    assert of_others("Otto Lind", OPINION, author="Otto Lind") == [3, 4]
+    assert of_others("Otto Lind", OPINION, title="Address by Otto Lind") == [3, 4]
+
+
+def test_in_an_interview_answers_are_whose_title_names():
+    facts = {"title": "Runa Tveit on the rule"}
+    assert of_others("Runa Tveit", INTERVIEW, **facts) == [0, 2]
+    assert of_others("Otto Lind", INTERVIEW, **facts) == [0, 1, 2, 3]
+
+
+def test_a_paper_is_asked_for_what_it_says_itself():
+    assert of_others("the Brevik Post", REPORT, source="Brevik Post") == [1, 2, 3, 4, 5]
+    assert of_others("the Brevik Post", REPORT) == []
+
+
+def test_whoever_is_spoken_of_after_the_party_is_named_may_be_the_party():
+    said = ["Otto Lind put this to Runa Tveit, who was there.", '"We were late," she said.']
+    assert 1 not in of_others("Runa Tveit", said)
+
+
+@pytest.mark.parametrize(
+    ("party", "text", "named"),
+    [
+        ("Tveit", "Runa Tveit spoke.", True),
+        ("Runa Tveit", "Tveit spoke.", True),
+        ("Runa Tveit", "Ms Tveit spoke.", True),
+        ("Runa Tveit", "Arvid Tveit spoke.", False),
+        ("Runa Tveit", "But Tveit spoke, not RUNA TVEIT.", True),
+        ("Foreign Minister Bo Shan", "Mr Shan spoke.", True),
+        ("Foreign Minister Bo Shan", "The foreign minister of Peru spoke.", False),
+        ("President Adler", "President Brandt spoke.", False),
+        ("Prime Minister Adler", "Adler spoke.", True),
+        ("Zelensky", "Zelenskyy spoke.", True),
+        ("May", "It may rain.", False),
+        ("the US", "They gave us a lift.", False),
+        ("the US", "Washington spoke.", True),
+        ("the U.S.", "Kenya's farmers spoke.", False),
+        ("Americans", "The United States spoke.", True),
+        ("the WHO", "The World Health Organization spoke.", True),
+        ("the WHO", "The worried owner had offers.", False),
+        ("the Chinese foreign ministry", "Beijing spoke.", True),
+        ("Japan", "Chinese exports rose.", False),
+        ("Kestrel's chief executive", "Kestrel spoke.", True),
+    ],
+)
+def test_an_article_names_a_party_however_it_spells_it(party, text, named):
+    made, _ = article([text])
+    assert is_named_in(party, made) == named
+
+
+def test_title_author_and_source_name_too():
+    for facts in ({"title": "A speech by Runa Tveit"}, {"author": "R. TVEIT"}, {"source": "Tveit & Sons"}):
+        made, _ = article(["The net was legal."], **facts)
+        assert is_named_in("Tveit", made)
+
+
+@given(
+    st.lists(st.sampled_from([*REPORT, *OPINION, *MINUTES, *INTERVIEW, *TALKS]), max_size=12),
+    st.sampled_from(["Tveit", "Otto Lind", "China", "the mayor", "nobody"]),
+)
+def test_what_names_the_party_as_its_speaker_is_never_anothers(sentences, party):
+    made, spans = article(sentences)
+    others = words_of_others(party, made, spans)
+    assert others <= set(spans)
+    for span in others:
+        assert not re.match(rf"{party} (?:says|said|demanded|reported)\b", made.text[span.start : span.end])
