@@ -8,7 +8,8 @@ sides_unspaced.py  the same in Chinese and Japanese, and whose their sentences a
 parties.py     who can say something, and by which names
 clauses.py     who is the subject of what in a sentence
 speakers.py    which sentences are a party's own
-others.py      which sentences are another's words, and whether an article names a party at all
+mentions.py    whether an article names a party at all
+others.py      which sentences are another's words
 hearing.py     what a party says, or each of several, judged by its own question
 outline.py     which sentence another one needs: in lists, tables and interviews
 judging.py     the seam: a judge says how well each sentence answers, and whether any does

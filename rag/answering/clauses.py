@@ -144,6 +144,11 @@ def tokens_of(sentence: str) -> tuple[Token, ...]:
     )
 
 
+def without_quotes(text: str) -> str:
+    """Return a text without what is quoted in it."""
+    return _QUOTED.sub("", text)
+
+
 def phrase_around(
     tokens: Sequence[Token], start: int, end: int, *, adjective: bool = False, role: bool = False
 ) -> tuple[int, int] | None:

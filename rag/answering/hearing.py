@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.answering.judging import Judge, Reading, Verdict, coverage
-from rag.answering.others import is_named_in, words_of_others
+from rag.answering.mentions import is_named_in
+from rag.answering.others import words_of_others
 from rag.answering.parties import names_of
 from rag.answering.sides import Side
 from rag.answering.speakers import statements_of

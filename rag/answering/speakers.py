@@ -27,6 +27,7 @@ from rag.answering.clauses import (
     phrase_around,
     speaks_as,
     tokens_of,
+    without_quotes,
 )
 from rag.answering.parties import GOVERNMENTS, WHOLE_NAME, names, names_of
 from rag.answering.sides_unspaced import speaks_unspaced
@@ -51,7 +52,6 @@ _LABELS = re.compile(r"^[*_ ]*((?:[A-Z][\w.’'-]* ?){1,4})[*_]*:(?=[*_]*\s)", r
 _INTERVIEW = re.compile(r"\binterview(?:ed)?\b|^\*\*[^*\n]+\?\*\*$", re.IGNORECASE | re.MULTILINE)
 _ANSWER = re.compile(r"^[*_ ]*A(?:nswer)?[*_]*:\s", re.MULTILINE)
 _FIRST_PERSON = re.compile(r"(?<![\w.])(?:I(?:['’](?:m|ve|d|ll))?(?= [a-z])|[Mm]y|[Mm]e)\b")
-_QUOTED = re.compile(r"“[^”]*”|\"[^\"]*\"")
 NOBODYS = -1
 # Words that stand in capitals at the beginning of a sentence, and as no name.
 _NO_NAME = frozenset(
@@ -74,7 +74,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A sentence, how each of the parties speaks in it, and whose label it stands behind: NOBODYS if no party's."""
+    """A sentence, how each of the parties speaks in it, and whose label it stands behind: NOBODYS is no party's."""
 
     span: Span
     text: str
@@ -150,10 +150,10 @@ class _Name:
 class Voice:
     """A party as the sentences of one article speak of it: by its names, and by the people who speak for it."""
 
-    def __init__(self, party: str, text: str, *, writes: bool = False, written_by_other: bool = False) -> None:
-        """Find the party in an article's text; it may be the one who `writes` that, in the first person."""
-        self.writes = writes
-        self.written_by_other = written_by_other
+    writes = False  # in the first person
+    written_by_other = False
+
+    def __init__(self, party: str, text: str) -> None:
         self._names, self._words = _names_of(party)
         if WHOLE_NAME.fullmatch(party) and len(names_of(party)) == 1 and party not in text:
             # Gao in an article that never has Gao Lihua is another Gao.
@@ -287,17 +287,17 @@ class Voice:
             yield _whole(name_before(tokens, comma))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _voice_of(party: str, title: str, author: str | None, text: str) -> Voice:
-    if not (is_told_by_i(text) or _ANSWER.search(text)):
-        return Voice(party, text)
     voice = Voice(party, text)
+    if not (is_told_by_i(text) or _ANSWER.search(text)):
+        return voice
     interview = is_transcript(text) or _INTERVIEW.search(f"{title}\n{text}") is not None
     # The title of what somebody signed may name anybody; that of a speech and of an interview names who speaks.
     head = author if author and not interview else f"{title}\n{author or ''}"
-    writes = voice.is_named_in(head) or any(names(word, author or "") for word in party.split()[-1:])
-    other = voice.is_person and not writes and not is_transcript(text)
-    return Voice(party, text, writes=writes, written_by_other=other)
+    voice.writes = voice.is_named_in(head) or any(names(word, author or "") for word in party.split()[-1:])
+    voice.written_by_other = voice.is_person and not voice.writes and not is_transcript(text)
+    return voice
 
 
 def is_transcript(text: str) -> bool:
@@ -307,13 +307,13 @@ def is_transcript(text: str) -> bool:
 
 def is_told_by_i(text: str) -> bool:
     """Tell whether who writes a text, or speaks in it, says "I" outside of quotes, more than once."""
-    found = _FIRST_PERSON.finditer(_QUOTED.sub("", text))
+    found = _FIRST_PERSON.finditer(without_quotes(text))
     return next(found, None) is not None and next(found, None) is not None
 
 
 def is_first_person(sentence: str) -> bool:
     """Tell whether a sentence says "I", "my" or "me" outside of quotes."""
-    return _FIRST_PERSON.search(_QUOTED.sub("", sentence)) is not None
+    return _FIRST_PERSON.search(without_quotes(sentence)) is not None
 
 
 def _names_in(tokens: Sequence[Token]) -> Iterator[tuple[int, int]]:

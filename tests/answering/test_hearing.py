@@ -123,6 +123,21 @@ def test_one_party_is_answered_from_all_sentences_but_those_that_are_others_word
     assert texts(found) == [text for text in whole() if text not in said]
 
 
+def test_just_sure_enough_is_sure_enough():
+    found = heard_alone("What did Tveit say about the count?", judge=Judge(0.4), least=0.4)
+    assert found.confidence == 0.4
+    assert len(texts(found)) > len(["Tveit spoke of the count.", "She called it sound."])
+
+
+def test_a_bar_of_none_does_not_keep_a_party_from_being_heard():
+    class Finds(Judge):
+        def judge(self, question, readings, *, part=1):
+            verdict = super().judge(question, readings, part=part)
+            return verdict if len(self.asked) > 1 else Verdict((), 0.0)
+
+    assert texts(heard_alone("What did Tveit say about the count?", judge=Finds(), least=0.0))
+
+
 def test_where_that_is_not_sure_enough_its_own_sentences_are_heard_and_both_count():
     judge = Judge(0.2)
     found = heard_alone("What did Tveit say about the count?", judge=judge, least=0.4)

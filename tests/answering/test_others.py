@@ -1,4 +1,4 @@
-"""Which sentences cannot be what a party says, and whether an article names it at all."""
+"""Which sentences are another's words than a party's."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.answering.others import is_named_in, words_of_others
+from rag.answering.others import words_of_others
 from rag.records import Article, Span
 
 REPORT = [
@@ -97,44 +97,34 @@ def test_a_paper_is_asked_for_what_it_says_itself():
 
 
 def test_whoever_is_spoken_of_after_the_party_is_named_may_be_the_party():
-    said = ["Otto Lind put this to Runa Tveit, who was there.", '"We were late," she said.']
-    assert 1 not in of_others("Runa Tveit", said)
+    said = ["Otto Lind said this to Runa Tveit.", '"We were late," she said.']
+    assert of_others("Runa Tveit", said) == [0]
 
 
-@pytest.mark.parametrize(
-    ("party", "text", "named"),
-    [
-        ("Tveit", "Runa Tveit spoke.", True),
-        ("Runa Tveit", "Tveit spoke.", True),
-        ("Runa Tveit", "Ms Tveit spoke.", True),
-        ("Runa Tveit", "Arvid Tveit spoke.", False),
-        ("Runa Tveit", "But Tveit spoke, not RUNA TVEIT.", True),
-        ("Foreign Minister Bo Shan", "Mr Shan spoke.", True),
-        ("Foreign Minister Bo Shan", "The foreign minister of Peru spoke.", False),
-        ("President Adler", "President Brandt spoke.", False),
-        ("Prime Minister Adler", "Adler spoke.", True),
-        ("Zelensky", "Zelenskyy spoke.", True),
-        ("May", "It may rain.", False),
-        ("the US", "They gave us a lift.", False),
-        ("the US", "Washington spoke.", True),
-        ("the U.S.", "Kenya's farmers spoke.", False),
-        ("Americans", "The United States spoke.", True),
-        ("the WHO", "The World Health Organization spoke.", True),
-        ("the WHO", "The worried owner had offers.", False),
-        ("the Chinese foreign ministry", "Beijing spoke.", True),
-        ("Japan", "Chinese exports rose.", False),
-        ("Kestrel's chief executive", "Kestrel spoke.", True),
-    ],
-)
-def test_an_article_names_a_party_however_it_spells_it(party, text, named):
-    made, _ = article([text])
-    assert is_named_in(party, made) == named
+def test_who_acts_is_spoken_of_next():
+    said = ["Otto Lind mended the net.", "He thinks that it will hold."]
+    assert of_others("Runa Tveit", said) == [1]
 
 
-def test_title_author_and_source_name_too():
-    for facts in ({"title": "A speech by Runa Tveit"}, {"author": "R. TVEIT"}, {"source": "Tveit & Sons"}):
-        made, _ = article(["The net was legal."], **facts)
-        assert is_named_in("Tveit", made)
+def test_an_office_speaks_behind_a_quote_for_whom_the_sentence_before_spoke_of():
+    said = ["Otto Lind rejected this.", '"A net is a net," the chairman told reporters.']
+    assert of_others("Runa Tveit", said) == [0, 1]
+    assert of_others("Otto Lind", said) == []
+
+
+def test_whom_a_piece_in_the_first_person_tells_of_may_be_the_party():
+    told = [
+        "I met them on the quay, and I asked.",
+        "She calls it right.",
+        "The rule is right in her view.",
+        "Rules stay.",
+    ]
+    assert of_others("Runa Tveit", told, author="Otto Lind") == [0, 3]
+
+
+def test_in_minutes_what_stands_behind_no_label_is_nobodys():
+    told = [*MINUTES[:3], "I am for it, and so is my wife.\n\n", "The motion was lost."]
+    assert 4 not in of_others("Tveit", told, title="Minutes")
 
 
 @given(

@@ -151,6 +151,23 @@ def test_a_surname_alone_is_somebody_else_where_the_whole_name_is_not_there():
     assert said_by("Gao Lihua", sentences=["Gao Lihua came.", "Gao said that it was late."]) == [[0, 1]]
 
 
+def test_a_colon_within_a_paragraph_labels_its_own_sentence_alone():
+    sentences = ["The summit began.", "Kishida: a leader under pressure.", "Xi said that it must stop.", "Prices fell."]
+    assert said_by("Kishida", sentences=sentences) == [[1]]
+
+
+def test_the_label_of_whoever_is_not_asked_ends_anothers_words():
+    text = "Sanjay Rao: We agree. It is fair.\nYuki Tanabe: Mr Rao has never asked.\n\nThe board rose."
+    spans = [*split_sentences(text)]
+    found = statements_of(["Rao"], Article(id="a", path="a.md", text=text, title="A"), spans)
+    assert [text[one.span.start : one.span.end] for one in found[0]] == ["Sanjay Rao: We agree.", "It is fair."]
+
+
+def test_a_surname_before_a_colon_is_not_that_of_a_namesake():
+    assert said_by("Yuki Tanabe", sentences=["Arvid Tanabe: I do not.", "Yuki Tanabe said so."]) == [[1]]
+    assert said_by("Tanabe", sentences=["Arvid Tanabe: I do not."]) == [[0]]
+
+
 def test_a_dateline_is_nobodys_label():
     sentences = ["Tokyo: China said on Monday that the talks failed.", "Japan protested."]
     assert said_by("Japan", "China", sentences=sentences) == [[1], [0]]
