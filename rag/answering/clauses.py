@@ -30,8 +30,8 @@ _STANCE = frozenset(
         """
         accept accuse acknowledge add admit advise agree allege announce answer appeal appear argue ask assert
         believe blame call caution charge claim complain concede conclude condemn confirm consider contend
-        contradict counter criticise criticize declare decline defend demand deny describe dismiss dispute doubt
-        emphasise emphasize estimate expect explain express favor favour fear find hold hope insist intend
+        contradict counter criticise criticize declare decline defend demand deny describe disagree dismiss dispute
+        doubt emphasise emphasize estimate expect explain express favor favour fear find hold hope insist intend
         invite justify lodge maintain mention name note object observe offer oppose plan pledge point praise
         predict prefer promise propose protest react reaffirm recall recommend refuse regard regret reject
         remark repeat reply report respond retort rule say see seek speak stand state stress suggest support

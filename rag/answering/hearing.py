@@ -51,13 +51,15 @@ def hear_one(
 ) -> Verdict:
     """Return which sentences answer what is asked of a party, and how surely.
 
-    Those of articles that name it may that are not known to be another's words. Where none answers as surely as
-    `least`, those that are known to be its own are heard, and how sure that is lies halfway between both, in log-odds.
+    Those of articles that name it may that are not known to be another's words; less surely, the less of what is asked
+    about is spoken of there. Where none answers as surely as `least`, those that are known to be its own are heard, and
+    how sure that is lies halfway between both, in log-odds.
     """
-    may = [one for reading in readings if (one := _without_others(side.party, reading)) is not None]
+    may = _without_others(side.party, readings)
     if not may:
         return Verdict((), 0.0, f"no passage that was found holds words of {side.party}; the nearest are listed")
     plain = judge.judge(side.question, may, part=part)
+    plain = _held_to_topic(plain, side, may, parties=[side.party], rarity=rarity, most=0.0)
     if plain.findings and plain.confidence >= least:
         return plain
     heard = hear([side], [may], judge=judge, rarity=rarity)[side.party]
@@ -66,14 +68,20 @@ def hear_one(
     return Verdict(heard.findings, _probability((_odds(plain.confidence) + _odds(heard.confidence)) / 2))
 
 
-def _without_others(party: str, reading: Reading) -> Reading | None:
-    """Return a passage without the sentences that are others' words; None if nothing is left, or it names no party."""
-    if not is_named_in(party, reading.article):
-        return None
-    sentences = reading.hit.passage.sentences
-    others = words_of_others(party, reading.article, sentences)
-    left = tuple(span for span in sentences if span not in others)
-    return replace(reading, only=left) if left else None
+def _without_others(party: str, readings: Sequence[Reading]) -> list[Reading]:
+    """Return the passages of articles that name a party, without the sentences that are others' words."""
+    articles = {reading.article.id: reading.article for reading in readings}
+    left = []
+    for name, article in articles.items():
+        its = [reading for reading in readings if reading.article.id == name]
+        if is_named_in(party, article):
+            sentences = sorted({span for one in its for span in one.hit.passage.sentences})
+            others = words_of_others(party, article, sentences)
+            left += [
+                replace(one, only=tuple(span for span in one.hit.passage.sentences if span not in others))
+                for one in its
+            ]
+    return sorted((one for one in left if one.only), key=lambda one: one.hit.rank)
 
 
 def _own(number: int, parties: Sequence[str], readings: Sequence[Reading], *, says: bool) -> list[Reading]:
@@ -92,9 +100,15 @@ def _own(number: int, parties: Sequence[str], readings: Sequence[Reading], *, sa
 
 
 def _held_to_topic(
-    verdict: Verdict, side: Side, readings: Sequence[Reading], *, parties: Sequence[str], rarity: Rarity
+    verdict: Verdict,
+    side: Side,
+    readings: Sequence[Reading],
+    *,
+    parties: Sequence[str],
+    rarity: Rarity,
+    most: float = math.inf,
 ) -> Verdict:
-    """Return a verdict that is surer the more of the topic stands in what was found of the article."""
+    """Return a verdict that is surer, by at `most` so much, the more of the topic stands in the article's passages."""
     if not verdict.findings or not verdict.confidence:
         return verdict
     named = {term for party in parties for name in names_of(party) for term in terms(name)}
@@ -105,8 +119,8 @@ def _held_to_topic(
     article = verdict.findings[0].reading.article
     pages = (embedded_text(article, r.hit.passage) for r in readings if r.article.id == article.id)
     spoken_of = coverage(words, weights, "\n".join(pages))
-    odds = _odds(verdict.confidence) + _TOPIC_WEIGHT * (spoken_of - 0.5)
-    return Verdict(verdict.findings, _probability(odds))
+    shift = min(_TOPIC_WEIGHT * (spoken_of - 0.5), most)
+    return Verdict(verdict.findings, _probability(_odds(verdict.confidence) + shift)) if shift else verdict
 
 
 def _odds(probability: float) -> float:

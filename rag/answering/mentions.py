@@ -10,8 +10,7 @@ import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
-from rag.answering.clauses import TITLES
-from rag.answering.parties import OFFICE, names_of
+from rag.answering.parties import is_title, names_of, without_office
 from rag.answering.speakers import Voice, country_of
 from rag.records import Article
 
@@ -31,22 +30,12 @@ def is_named_in(party: str, article: Article) -> bool:
     called = names_of(party)
     if len(called) > 1:
         return any(_is_in(name, about) for name in called) or Voice.of(party, article).is_named_in(about)
-    words = [word for word in _without_office(_NAME.findall(party)) if word[0].isupper()]
+    words = [word for word in _NAME.findall(without_office(party)) if word[0].isupper()]
     if not words:
         return Voice.of(party, article).is_named_in(about)
-    if len(words) > 1 and _is_person(party) and " ".join(words) not in about:
+    if len(words) > 1 and _is_person(without_office(party)) and " ".join(words) not in about:
         return _has_surname(words, about)
     return any(_is_spelled(word, about) for word in words)
-
-
-def _without_office(words: Sequence[str]) -> Sequence[str]:
-    """Return the words of a name behind those of an office: Foreign Minister Wang Yi; all, if no name is behind it."""
-    behind = max((place + 1 for place, word in enumerate(words) if _is_office(word)), default=0)
-    return words[behind:] if any(word[0].isupper() for word in words[behind:]) else words
-
-
-def _is_office(word: str) -> bool:
-    return word.lower() in TITLES or OFFICE.fullmatch(word) is not None
 
 
 def _is_person(party: str) -> bool:
@@ -58,7 +47,7 @@ def _has_surname(words: Sequence[str], about: str) -> bool:
     """Tell whether a text has the last of somebody's names, and not that of namesakes alone."""
     last = rf"(?:{re.escape(words[-1])}|{re.escape(words[-1].upper())})"
     before = {match[1] for match in re.finditer(rf"\b([A-Z]\w+) {last}\b", about)}
-    others = {word for word in before if not (_is_office(word) or _BEFORE_NAME.fullmatch(word))}
+    others = {word for word in before if not (is_title(word) or _BEFORE_NAME.fullmatch(word))}
     if others:
         return not {other.casefold() for other in others}.isdisjoint(word.casefold() for word in words)
     return re.search(rf"\b{last}\b", about) is not None or _is_spelled(words[-1], about)
@@ -71,7 +60,7 @@ def _is_in(name: str, about: str) -> bool:
 
 def _is_spelled(word: str, about: str) -> bool:
     """Tell whether a text has a name: with its capital, in capitals, in full if it is initials, or spelled alike."""
-    if len(word) == 1 or _is_office(word):
+    if len(word) == 1 or is_title(word):
         return False
     if any(_is_in(name, about) for name in country_of(word) or ()):
         return True

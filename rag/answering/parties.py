@@ -34,6 +34,15 @@ OFFICE = re.compile(
     r"counterpart)s?",
     re.IGNORECASE,
 )
+# What is no person: whoever "the company" is, it is not Governor Oda.
+BODY = re.compile(
+    r"(?:union|party|government|company|firm|ministry|authority|bank|church|court|police|press|media|army|council|"
+    r"committee|commission|agency|association|federation|league|society|institute|institution|university|academy|board|"
+    r"group|organi[sz]ation|embassy|parliament|congress|senate|cabinet|administration|team|club|department|office|"
+    r"chamber|airline|cooperative|courier|gazette|ledger|times|post|news|tribune|herald|network)s?",
+    re.IGNORECASE,
+)
+_TITLES = frozenset("dr mr mrs ms prof professor sir lord lady captain councillor doctor".split())  # noqa: SIM905
 # A person by more than one name, or a body.
 WHOLE_NAME = re.compile(r"[A-Z]\w+(?: [A-Z]\w+)+")
 # Capitals stand for their governments, as the press has it. A list of those in the news oftenest, as no rule tells a
@@ -64,6 +73,20 @@ def _by_name() -> Mapping[str, tuple[str, ...]]:
 
 
 GOVERNMENTS = _by_name()
+
+
+def without_office(party: str) -> str:
+    """Return the name behind an office or a title: "Foreign Minister Wang Yi"; all, if there is no name behind one."""
+    words = party.split()
+    behind = max((place + 1 for place, word in enumerate(words) if is_title(word)), default=0)
+    rest = words[behind:]
+    return " ".join(rest) if rest and all(word[0].isupper() for word in rest) else party
+
+
+def is_title(word: str) -> bool:
+    """Tell whether a word is an office or a title, as it stands before a name."""
+    plain = word.rstrip(".")
+    return plain.lower() in _TITLES or OFFICE.fullmatch(plain) is not None
 
 
 def names_of(party: str) -> tuple[str, ...]:

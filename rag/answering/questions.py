@@ -115,6 +115,10 @@ _ASKS_NO_PARTY = re.compile(
     r"\W*(?i:who|whom|whose|when|which|why|where(?! do| does| did)|how(?! do| does| did| ha))\b"
     r"|\W*(?i:what|how|where|did|do|does|has|have|is|are|was|were|tell|can|could|will|would|should)\b[^A-Z]*$"
 )
+_SOMEBODY = re.compile(
+    r"\bthe (?:\w+ ){0,3}(?:minister|president|premier|chancellor|governor|ambassador|mayor|secretary|commissioner|"
+    r"spokes\w+|chair\w*|director|chief|head|leader|king|queen|speaker|envoy)\b"
+)
 _JOINED = re.compile(
     r"\W*(?:and|but|or|so|then|what about|how about|what of|same for|in|on|since|until)\b", re.IGNORECASE
 )
@@ -167,8 +171,8 @@ def may_name_several(question: str) -> bool:
 
 
 def may_ask_one_party(question: str) -> bool:
-    """Tell whether a question may ask what somebody says: not if it begins with who, when, which, why or how many."""
-    return _ASKS_NO_PARTY.match(question) is None
+    """Tell whether a question may ask what somebody says: one that asks who or when, or names nobody, does not."""
+    return _ASKS_NO_PARTY.match(question) is None or _SOMEBODY.search(question) is not None
 
 
 def analyse(question: str) -> Asked:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rag.answering.parties import GOVERNMENTS, SPEAKER
+from rag.answering.parties import GOVERNMENTS, SPEAKER, is_title
 from rag.answering.questions import may_name_several
 from rag.index.lexical import mostly_unspaced
 
@@ -306,7 +306,9 @@ def one_side(question: str) -> Side | None:
 
 def _is_one(party: str) -> bool:
     """Tell whether a party is named, and is one: no several, no group such as Japanese firms, and no document."""
-    named = any(word[0].isupper() for word in party.split())
+    named = any(word[0].isupper() for word in party.split()) or (
+        party.startswith("the ") and is_title(party.rsplit(maxsplit=1)[-1])
+    )
     several = _BETWEEN.search(party) or _PEOPLE.fullmatch(party) or re.search(r"\b[a-z]\w*s$", party)
     return named and not several and not _DOCUMENT.search(party)
 

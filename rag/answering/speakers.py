@@ -29,7 +29,7 @@ from rag.answering.clauses import (
     tokens_of,
     without_quotes,
 )
-from rag.answering.parties import GOVERNMENTS, WHOLE_NAME, names, names_of
+from rag.answering.parties import BODY, GOVERNMENTS, WHOLE_NAME, names, names_of, without_office
 from rag.answering.sides_unspaced import speaks_unspaced
 from rag.answering.wording import word_key
 from rag.index.lexical import mostly_unspaced
@@ -154,6 +154,7 @@ class Voice:
     written_by_other = False
 
     def __init__(self, party: str, text: str) -> None:
+        party = without_office(party)
         self._names, self._words = _names_of(party)
         if WHOLE_NAME.fullmatch(party) and len(names_of(party)) == 1 and party not in text:
             # Gao in an article that never has Gao Lihua is another Gao.
@@ -334,7 +335,11 @@ def _may_be_persons(party: str) -> bool:
     called = " ".join(token.text for token in own)
     if len(names_of(called)) > 1 or any(country_of(token.text) for token in own):
         return False
-    return bool(own) and all(token.capital and not is_speaker(token) and not token.text.isupper() for token in own)
+    return bool(own) and all(token.capital and not _is_body(token) and not token.text.isupper() for token in own)
+
+
+def _is_body(token: Token) -> bool:
+    return BODY.fullmatch(token.text) is not None
 
 
 def _is_no_name(token: Token, *, begins: bool) -> bool:
@@ -357,7 +362,8 @@ def _names_of(party: str) -> tuple[list[_Name], set[str]]:
             names.append(_Name(tuple(token.key for token in tokens), any(token.capital for token in tokens)))
             words |= {token.text.casefold().replace(".", "") for token in tokens}
     parts = tokens_of(plain)
-    if len(called) == 1 and len(parts) > 1 and all(token.named for token in parts):  # a person, by one of two names
+    # A person, by one of two names.
+    if len(called) == 1 and len(parts) > 1 and all(token.named and not _is_body(token) for token in parts):
         names += [_Name((token.key,), capital=True) for token in (parts[0], parts[-1]) if not is_speaker(token)]
     return names, words
 

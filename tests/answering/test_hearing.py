@@ -129,6 +129,23 @@ def test_just_sure_enough_is_sure_enough():
     assert len(texts(found)) > len(["Tveit spoke of the count.", "She called it sound."])
 
 
+def test_an_answer_is_less_sure_where_little_of_the_matter_is_spoken_of():
+    spoken_of = heard_alone("What did Tveit say about the count?", judge=Judge(0.5), least=0.01)
+    assert spoken_of.confidence == 0.5
+    assert heard_alone("What did Tveit say about the moon landing?", judge=Judge(0.5), least=0.01).confidence < 0.3
+
+
+def test_the_passages_of_an_article_are_heard_as_one():
+    places = (slice(4, 5), slice(4, 6))  # the second begins with the last sentence of the first
+    readings = [
+        Reading(Hit(Passage("a", n, SENTENCES[4].start, len(TEXT), SENTENCES[place]), 1.0, n + 1), ARTICLE)
+        for n, place in enumerate(places)
+    ]
+    assert "She called it sound." not in texts(
+        heard_alone("What did Japan say about the count?", judge=Judge(), least=0.4, readings=readings)
+    )
+
+
 def test_a_bar_of_none_does_not_keep_a_party_from_being_heard():
     class Finds(Judge):
         def judge(self, question, readings, *, part=1):

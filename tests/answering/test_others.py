@@ -112,6 +112,44 @@ def test_an_office_speaks_behind_a_quote_for_whom_the_sentence_before_spoke_of()
     assert of_others("Otto Lind", said) == []
 
 
+def test_whoever_adds_something_at_the_end_of_a_sentence_goes_on():
+    assert of_others("Runa Tveit", ["Otto Lind asked for pay.", "The strike would last, he added."]) == [0, 1]
+
+
+def test_what_somebody_told_the_writer_is_that_persons():
+    told = [
+        "I met Otto Lind, and I asked.",
+        "Otto Lind told me over coffee that it was wet.",
+        '"I would dry it," he said.',
+    ]
+    assert of_others("the Brevik Post", told, source="Brevik Post") == [1, 2]
+
+
+def test_a_body_is_not_the_person_who_spoke_before_it():
+    told = ["Governor Oda welcomed this.", "The company said that it had paid."]
+    assert of_others("Governor Oda", told) == [1]
+
+
+def test_whoever_heads_a_body_speaks_for_it_behind_its_words():
+    told = ["Halden Terminals called this reckless.", "Its head, Viktor Brandt, said that it would cost 12 million."]
+    assert of_others("Halden Terminals", told) == []
+
+
+def test_what_is_told_of_the_partys_words_is_not_anothers():
+    assert of_others("Shen Guo", ["Morita told the paper that Shen Guo had called them a chip."]) == []
+
+
+def test_a_sentence_behind_a_gap_goes_on_with_nothing():
+    made, spans = article(["Otto Lind asked for pay.", "The harbour was shut.", "He would wait."])
+    assert words_of_others("Runa Tveit", made, [spans[0], spans[2]]) == {spans[0]}
+
+
+def test_whom_an_office_stands_before_is_known_by_the_surname():
+    assert (
+        of_others("Prime Minister Aramaki", ["Prime Minister Kenji Aramaki demanded this.", "Aramaki said so."]) == []
+    )
+
+
 def test_whom_a_piece_in_the_first_person_tells_of_may_be_the_party():
     told = [
         "I met them on the quay, and I asked.",
