@@ -32,7 +32,7 @@ def is_named_in(party: str, article: Article) -> bool:
         return any(_is_in(name, about) for name in called) or Voice.of(party, article).is_named_in(about)
     words = [word for word in _NAME.findall(without_office(party)) if word[0].isupper()]
     if not words:
-        return Voice.of(party, article).is_named_in(about)
+        return _is_in(party.rsplit(maxsplit=1)[-1], about)
     if len(words) > 1 and _is_person(without_office(party)) and " ".join(words) not in about:
         return _has_surname(words, about)
     return any(_is_spelled(word, about) for word in words)
@@ -46,8 +46,8 @@ def _is_person(party: str) -> bool:
 def _has_surname(words: Sequence[str], about: str) -> bool:
     """Tell whether a text has the last of somebody's names, and not that of namesakes alone."""
     last = rf"(?:{re.escape(words[-1])}|{re.escape(words[-1].upper())})"
-    before = {match[1] for match in re.finditer(rf"\b([A-Z]\w+) {last}\b", about)}
-    others = {word for word in before if not (is_title(word) or _BEFORE_NAME.fullmatch(word))}
+    beside = {*re.findall(rf"\b([A-Z]\w+) {last}\b", about), *re.findall(rf"\b{last} ([A-Z]\w+)", about)}
+    others = {word for word in beside if not (is_title(word) or _BEFORE_NAME.fullmatch(word))}
     if others:
         return not {other.casefold() for other in others}.isdisjoint(word.casefold() for word in words)
     return re.search(rf"\b{last}\b", about) is not None or _is_spelled(words[-1], about)

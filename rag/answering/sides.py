@@ -229,11 +229,11 @@ _FORMS_OF_ONE = (
     rf"where {_DOES} {_PARTY} {_EACH}stand on(?! the list) (?P<topic>.+)",
 )
 _PEOPLE = re.compile(r"the [A-Z]\w*(?:ese|ish|ch|ans)|[A-Z]\w*(?:ese|icans|ians)")
-# What one reads says what stands in it, by whatever name it is asked for.
+# What one reads says what stands in it, by whatever name it, or who wrote it, is asked for.
 _DOCUMENT = re.compile(
     r"\b(?:act|agreement|appendix|article|chapter|charter|clause|code|constitution|contract|convention|declaration|"
     r"directive|document|guidelines?|handbook|law|lease|letter|manual|memo|paper|policy|protocol|regulations?|report|"
-    r"resolution|rules?|section|statement|statute|study|survey|terms|treaty)\b",
+    r"resolution|rules?|section|speaker|author|writer|statement|statute|study|survey|terms|treaty)\b",
     re.IGNORECASE,
 )
 _WORDS = re.compile(

@@ -215,6 +215,8 @@ class Voice:
             if own.isdisjoint(range(start, end)):
                 phrase = phrase_around(tokens, start, end)
                 loudest = max(loudest, Speaks.NOT if phrase is None else speaks_as(tokens, *phrase))
+                if is_named_after(tokens, start, end):  # according to Brook
+                    loudest = Speaks.SAYS
         return loudest
 
     def _phrases(self, tokens: Sequence[Token], named: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:

@@ -130,6 +130,11 @@ def test_a_body_is_not_the_person_who_spoke_before_it():
     assert of_others("Governor Oda", told) == [1]
 
 
+def test_what_is_so_according_to_another_is_that_ones():
+    told = ["According to Brook, the company can pay.", "In Brook's view it will."]
+    assert of_others("Runa Tveit", told) == [0, 1]
+
+
 def test_whoever_heads_a_body_speaks_for_it_behind_its_words():
     told = ["Halden Terminals called this reckless.", "Its head, Viktor Brandt, said that it would cost 12 million."]
     assert of_others("Halden Terminals", told) == []

@@ -313,6 +313,7 @@ OF_ONE_PARTY = [
     ("What did Kishida say?", None, None),
     ("What did the minister say about fish?", "the minister", "fish"),
     ("What did the union say about fish?", None, None),
+    ("What is the speaker's view of fish?", None, None),
     ("What did ministers say about fish?", None, None),
     ("What does the Treaty of Rome say about tariffs?", None, None),
     ("What does Article 5 say about the fee?", None, None),
