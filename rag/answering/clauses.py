@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 
-from rag.answering.parties import GOVERNMENTS, OFFICE, SPEAKER
+from rag.answering.parties import GOVERNMENTS, OFFICE, SPEAKER, TITLES
 from rag.answering.wording import word_key
 
 
@@ -20,7 +20,6 @@ def _set(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
-TITLES = _set("dr mr mrs ms prof professor sir lord lady captain president premier minister chancellor mayor")
 POSSESSIVE = frozenset(["'s", "’s", "'", "’"])
 _TOKEN = re.compile(r"(?:[^\W\d_]\.){2,}|[^\W_]+(?:[-–][^\W_]+)*|['’]s?(?!\w)|[^\w\s]")
 _QUOTED = re.compile(r"“[^”]*”|\"[^\"]*\"")

@@ -19,6 +19,7 @@ _ACRONYM = re.compile(r"[A-Z]{2,6}")
 _SMALL_WORDS = r"(?:\s+(?:of|the|for|and|on|de|du))*\s+"
 _ALIKE = 0.85
 _LEAST_ALIKE = 6
+_LONGEST_FIRST = 4  # letters of surnames that stand first
 _BEFORE_NAME = re.compile(
     r"the|an?|and|but|when|while|as|if|in|on|at|for|with|says?|said|yet|so|then|after|before", re.IGNORECASE
 )
@@ -46,7 +47,9 @@ def _is_person(party: str) -> bool:
 def _has_surname(words: Sequence[str], about: str) -> bool:
     """Tell whether a text has the last of somebody's names, and not that of namesakes alone."""
     last = rf"(?:{re.escape(words[-1])}|{re.escape(words[-1].upper())})"
-    beside = {*re.findall(rf"\b([A-Z]\w+) {last}\b", about), *re.findall(rf"\b{last} ([A-Z]\w+)", about)}
+    beside = re.findall(rf"\b([A-Z]\w+) {last}\b", about)
+    if len(words[-1]) <= _LONGEST_FIRST:  # Wu Deming; but Trump Tower
+        beside += re.findall(rf"\b{last} ([A-Z]\w+)", about)
     others = {word for word in beside if not (is_title(word) or _BEFORE_NAME.fullmatch(word))}
     if others:
         return not {other.casefold() for other in others}.isdisjoint(word.casefold() for word in words)

@@ -42,7 +42,11 @@ BODY = re.compile(
     r"chamber|airline|cooperative|courier|gazette|ledger|times|post|news|tribune|herald|network)s?",
     re.IGNORECASE,
 )
-_TITLES = frozenset("dr mr mrs ms prof professor sir lord lady captain councillor doctor".split())  # noqa: SIM905
+TITLES = frozenset(
+    """
+    dr mr mrs ms prof professor doctor sir lord lady captain councillor president premier minister chancellor mayor
+    """.split()  # noqa: SIM905  # a list of strings would be three lines
+)
 # A person by more than one name, or a body.
 WHOLE_NAME = re.compile(r"[A-Z]\w+(?: [A-Z]\w+)+")
 # Capitals stand for their governments, as the press has it. A list of those in the news oftenest, as no rule tells a
@@ -86,7 +90,7 @@ def without_office(party: str) -> str:
 def is_title(word: str) -> bool:
     """Tell whether a word is an office or a title, as it stands before a name."""
     plain = word.rstrip(".")
-    return plain.lower() in _TITLES or OFFICE.fullmatch(plain) is not None
+    return plain.lower() in TITLES or OFFICE.fullmatch(plain) is not None
 
 
 def names_of(party: str) -> tuple[str, ...]:

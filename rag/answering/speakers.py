@@ -13,7 +13,6 @@ from functools import lru_cache
 
 from rag.answering.clauses import (
     POSSESSIVE,
-    TITLES,
     Speaks,
     Token,
     begins_clause,
@@ -29,7 +28,7 @@ from rag.answering.clauses import (
     tokens_of,
     without_quotes,
 )
-from rag.answering.parties import BODY, GOVERNMENTS, WHOLE_NAME, names, names_of, without_office
+from rag.answering.parties import BODY, GOVERNMENTS, TITLES, WHOLE_NAME, names, names_of, without_office
 from rag.answering.sides_unspaced import speaks_unspaced
 from rag.answering.wording import word_key
 from rag.index.lexical import mostly_unspaced

@@ -27,6 +27,7 @@ def article(text, **facts):
         ("Zelensky", "Zelenskyy spoke.", True),
         ("Sergei Wu", "The ambassador, Wu Deming, spoke. Wu left.", False),
         ("Wu Deming", "The ambassador, Wu Deming, spoke. Wu left.", True),
+        ("Anna Berger", "Berger spoke in the Berger Hall.", True),
         ("the mayor", "Mayor Tveit spoke.", True),
         ("the mayor", "The minister spoke.", False),
         ("the ministry's spokesman", "A spokesman for the ministry spoke.", True),
