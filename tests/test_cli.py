@@ -904,6 +904,14 @@ def test_no_command_writes_over_an_article(place, rag, words):
     assert rag(*words, "-o", "out.txt")[0] in {0, 3}
 
 
+@pytest.mark.parametrize("words", [["ask", "When?"], ["search", "ban"]], ids=" ".join)
+def test_no_command_writes_over_an_article_before_there_is_an_index(place, rag, words):
+    before = (place / "articles" / "ban.md").read_bytes()
+    code, _, told = rag(*words, "-o", "articles/ban.md")
+    assert (code, "cannot be written" in told) == (1, True)
+    assert (place / "articles" / "ban.md").read_bytes() == before
+
+
 @pytest.mark.usefixtures("built")
 @pytest.mark.parametrize("flag", ["--answers", "--run"])
 def test_an_evaluation_writes_over_no_article(place, rag, flag):
