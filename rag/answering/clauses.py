@@ -7,7 +7,7 @@ the ban, lodged …"), or where a verb of saying stands before it behind a quote
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -219,10 +219,10 @@ def speaks_as(tokens: Sequence[Token], start: int, end: int) -> Speaks:
     return Speaks.NOT
 
 
-def is_label(tokens: Sequence[Token], start: int, end: int, *, names: Collection[str] = ()) -> bool:
+def is_label(tokens: Sequence[Token], start: int, end: int, *, surname: bool) -> bool:
     """Tell whether a name tells whose words follow, as in minutes: "Sanjay Rao: …", "**Ms Farrell:** …".
 
-    Another name may stand before a surname, if there is none among the `names`.
+    Before a `surname` that is all that is known of somebody, any other name may stand.
     """
     name = " ".join(token.plain for token in tokens[start:end])
     if name in GOVERNMENTS:  # a dateline: "Tokyo: The talks ended."
@@ -230,9 +230,9 @@ def is_label(tokens: Sequence[Token], start: int, end: int, *, names: Collection
     while end < len(tokens) and tokens[end].text in _MARKUP:
         end += 1
     before = [token for token in tokens[:start] if token.text not in _MARKUP]
-    first = len(names) <= 1
     led = all(
-        token.plain in TITLES or token.plain == "the" or is_office(token) or (first and token.named) for token in before
+        token.plain in TITLES or token.plain == "the" or is_office(token) or (surname and token.named)
+        for token in before
     )
     return led and end < len(tokens) and tokens[end].text == ":"
 

@@ -31,10 +31,11 @@ def is_named_in(party: str, article: Article) -> bool:
     called = names_of(party)
     if len(called) > 1:
         return any(_is_in(name, about) for name in called) or Voice.of(party, article).is_named_in(about)
-    words = [word for word in _NAME.findall(without_office(party)) if word[0].isupper()]
+    name = without_office(party)
+    words = [word for word in _NAME.findall(name) if word[0].isupper()]
     if not words:
         return _is_in(party.rsplit(maxsplit=1)[-1], about)
-    if len(words) > 1 and _is_person(without_office(party)) and " ".join(words) not in about:
+    if len(words) > 1 and _is_person(name) and " ".join(words) not in about:
         return _has_surname(words, about)
     return any(_is_spelled(word, about) for word in words)
 

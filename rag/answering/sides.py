@@ -55,6 +55,7 @@ _DONE = (
     r"perceived|interpreted|called|thought)"
 )
 _OVER = r"(?:on|about|over|regarding|concerning)"
+_TO_OF = rf"(?:{_OVER}|towards?|to|with regard to|when it comes to)"
 _ABOUT = rf"(?:{_OVER}|towards?|to|of|for|in|against|with re(?:gard|spect) to|when it comes to|as to)"
 _EACH = r"(?:(?:each|both|respectively|officially|publicly|really|actually|now|currently|today|still|individually) )*"
 # With "does", several names are one: Marks and Spencer.
@@ -165,7 +166,7 @@ _FORMS = (
     # What are the views of China and Japan on the ban? How do they differ?
     _Form(
         rf"{_ASKED}(?:the )?(?:\w+ )??{_NOUN} (?:of|by|from|held by|taken by) {_PARTIES} "
-        rf"(?:{_OVER}|towards?|to|with regard to|when it comes to) (?P<topic>.+?)(?: {_DIFFER})?",
+        rf"{_TO_OF} (?P<topic>.+?)(?: {_DIFFER})?",
         _says,
     ),
     # What are China's and Japan's views on the ban? Compare the Chinese and the Japanese position on it.
@@ -216,7 +217,6 @@ _JUDGES = (
     r"justified|saw)"
 )
 _ANYTHING = r"(?:say|said|comment(?:ed)?|speak|spoken|talk(?:ed)?)(?: anything| something)?"
-_TO_OF = rf"(?:{_OVER}|towards?|to|with regard to|when it comes to)"
 _DOES = r"(?:do|does|did|has|have|had)"
 _FORMS_OF_ONE = (
     rf"(?:.*\W)?what {_DOES} {_PARTY} {_EACH}{_SAYS} {_MATTER} (?P<topic>.+)",

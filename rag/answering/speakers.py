@@ -46,8 +46,7 @@ _ANYONE = re.compile(
 )
 _LABELLED = re.compile(r"[*_ ]*[A-Z][\w.’' -]{0,40}[*_]*:")
 # As in minutes, "Sanjay Rao: …", and in interviews, "Q: …".
-_LABEL = re.compile(r"[*_ ]*((?:[A-Z][\w.’'-]* ?){1,4})[*_]*:(?=[*_]*\s)")
-_LABELS = re.compile(r"^[*_ ]*((?:[A-Z][\w.’'-]* ?){1,4})[*_]*:(?=[*_]*\s)", re.MULTILINE)
+_LABEL = re.compile(r"^[*_ ]*((?:[A-Z][\w.’'-]* ?){1,4})[*_]*:(?=[*_]*\s)", re.MULTILINE)
 _INTERVIEW = re.compile(r"\binterview(?:ed)?\b|^\*\*[^*\n]+\?\*\*$", re.IGNORECASE | re.MULTILINE)
 _ANSWER = re.compile(r"^[*_ ]*A(?:nswer)?[*_]*:\s", re.MULTILINE)
 _FIRST_PERSON = re.compile(r"(?<![\w.])(?:I(?:['’](?:m|ve|d|ll))?(?= [a-z])|[Mm]y|[Mm]e)\b")
@@ -118,7 +117,7 @@ def spoken(voices: Sequence[Voice], article: Article, sentences: Sequence[Span])
         text = article.text[span.start : span.end]
         between = "\n\n" if end is None else article.text[end : span.start]
         label = next((number for number, voice in enumerate(voices) if voice.labels(text)), None)
-        if label is None and transcript and _LABEL.match(text) and not _is_place(text):
+        if label is None and transcript and _is_labelled(text):
             label = NOBODYS
         inside = "\n" not in between and labelled is None
         if not inside and (label is not None or "\n\n" in between or ("\n" in between and _LABELLED.match(text))):
@@ -132,10 +131,10 @@ def spoken(voices: Sequence[Voice], article: Article, sentences: Sequence[Span])
         end = span.end
 
 
-def _is_place(text: str) -> bool:
-    """Tell whether a sentence begins with a dateline: "Tokyo: The talks ended."."""
+def _is_labelled(text: str) -> bool:
+    """Tell whether a sentence begins with somebody's label, and no dateline: "Tokyo: The talks ended."."""
     match = _LABEL.match(text)
-    return match is not None and match[1].strip().casefold() in GOVERNMENTS
+    return match is not None and match[1].strip().casefold() not in GOVERNMENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +197,7 @@ class Voice:
         if self.writes and _ANSWER.match(sentence):
             return True
         tokens = () if self._unspaced else tokens_of(sentence)
-        return any(is_label(tokens, start, end, names=self._words) for start, end in self._named(tokens))
+        return any(is_label(tokens, start, end, surname=len(self._words) == 1) for start, end in self._named(tokens))
 
     def _role_of_one(self, party: str) -> bool:
         """Tell whether a party is called by the office of one person: the Chinese ambassador."""
@@ -294,17 +293,18 @@ def _voice_of(party: str, title: str, author: str | None, text: str) -> Voice:
     voice = Voice(party, text)
     if not (is_told_by_i(text) or _ANSWER.search(text)):
         return voice
-    interview = is_transcript(text) or _INTERVIEW.search(f"{title}\n{text}") is not None
+    transcript = is_transcript(text)
+    interview = transcript or _INTERVIEW.search(f"{title}\n{text}") is not None
     # The title of what somebody signed may name anybody; that of a speech and of an interview names who speaks.
     head = author if author and not interview else f"{title}\n{author or ''}"
     voice.writes = voice.is_named_in(head) or any(names(word, author or "") for word in party.split()[-1:])
-    voice.written_by_other = voice.is_person and not voice.writes and not is_transcript(text)
+    voice.written_by_other = voice.is_person and not voice.writes and not transcript
     return voice
 
 
 def is_transcript(text: str) -> bool:
     """Tell whether lines of a text begin with the labels of who speaks, more than one."""
-    return len({match[1] for match in _LABELS.finditer(text)}) > 1
+    return len({match[1] for match in _LABEL.finditer(text)}) > 1
 
 
 def is_told_by_i(text: str) -> bool:
